@@ -1,0 +1,55 @@
+# Every target works from a fresh clone: the first one that runs makes .venv and installs the tested versions.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed-dev
+DEMO_STAMP := $(VENV)/.installed
+
+export HF_HUB_OFFLINE := 1
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: demo test test-all lint types docs bench fix world clean
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# torch is named with its version so that pip takes the build for this machine and no other.
+$(DEMO_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt "torch==$$(sed -n 's/^torch==//p' constraints.txt)" -e ".[peft]"
+	@touch $@
+
+$(STAMP): $(DEMO_STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+demo: $(DEMO_STAMP)  ## the whole pipeline on the embedded world, ending in demo/report.html
+	$(BIN)/shiftlens demo
+
+test: $(STAMP)  ## what runs on every commit, under five minutes
+	$(BIN)/python -m pytest -q -m "not slow and not browser and not gpu"
+
+test-all: $(STAMP)  ## everything that this machine can run
+	$(BIN)/python -m pytest -q
+
+lint: $(STAMP)  ## style, and the rules of the house that a linter can check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)  ## strict types on src
+	$(BIN)/pyright
+
+docs: $(STAMP)  ## run every example and check every page
+	$(BIN)/python -m pytest -q tests/docs
+
+bench: $(STAMP)  ## every number of the README and the notes, printed
+	$(BIN)/python -m benchmarks
+
+fix: $(STAMP)  ## format, and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+world: $(STAMP)  ## train the embedded world's models from nothing (about an hour on two cores)
+	$(BIN)/shiftlens world train
+
+clean:  ## remove what the targets made
+	rm -rf demo $(VENV)

@@ -1,0 +1,66 @@
+"""Concepts of a multimodal LLM, what fine-tuning did to them, and steering with what was found.
+
+Names are imported when first used: ``import shiftlens`` loads neither torch nor transformers.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+# Where each public name lives. A name is here when it works, not before.
+_HOMES = {
+    "ActivationStore": "shiftlens.activations.store",
+    "ConceptShift": "shiftlens.shift.concept_shift",
+    "Concepts": "shiftlens.concepts.concepts",
+    "KMeans": "shiftlens.concepts.kmeans",
+    "ShiftLensError": "shiftlens.core.errors",
+    "Site": "shiftlens.activations.site",
+    "SteeringVector": "shiftlens.concepts.vectors",
+    "compare": "shiftlens.shift.comparing",
+    "ground": "shiftlens.concepts.grounding.ground",
+    "harvest": "shiftlens.activations.harvesting",
+    "learn": "shiftlens.concepts.learning",
+    "load_model": "shiftlens.models.loading",
+    "load_pair": "shiftlens.models.loading",
+    "read": "shiftlens.data.reading",
+    "record": "shiftlens.models.hooks",
+    "report": "shiftlens.report.single",
+    "steer": "shiftlens.steering.applying",
+    "tokens": "shiftlens.activations.tokens",
+}
+
+__all__ = ["__version__", *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
+
+if TYPE_CHECKING:
+    from shiftlens.activations import tokens as tokens
+    from shiftlens.activations.harvesting import harvest as harvest
+    from shiftlens.activations.site import Site as Site
+    from shiftlens.activations.store import ActivationStore as ActivationStore
+    from shiftlens.concepts.concepts import Concepts as Concepts
+    from shiftlens.concepts.grounding.ground import ground as ground
+    from shiftlens.concepts.kmeans import KMeans as KMeans
+    from shiftlens.concepts.learning import learn as learn
+    from shiftlens.concepts.vectors import SteeringVector as SteeringVector
+    from shiftlens.core.errors import ShiftLensError as ShiftLensError
+    from shiftlens.data.reading import read as read
+    from shiftlens.models.hooks import record as record
+    from shiftlens.models.loading import load_model as load_model
+    from shiftlens.models.loading import load_pair as load_pair
+    from shiftlens.report.single import report as report
+    from shiftlens.shift.comparing import compare as compare
+    from shiftlens.shift.concept_shift import ConceptShift as ConceptShift
+    from shiftlens.steering.applying import steer as steer
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'shiftlens' has no attribute {name!r}")
+    home = import_module(_HOMES[name])
+    value = home if name == "tokens" else getattr(home, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

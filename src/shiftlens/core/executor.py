@@ -1,0 +1,24 @@
+"""Who runs the parts of a long job: this process, or something that looks the same from here."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, TypeVar
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+class Executor(Protocol):
+    """Runs one function over many independent, idempotent parts."""
+
+    def map(self, function: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
+        """Yield one result per part, in the order of the parts, as they become ready."""
+        ...
+
+
+class SerialExecutor:
+    """One part after the other in this process; the default."""
+
+    def map(self, function: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
+        """Yield ``function(part)`` for each part, lazily."""
+        for part in parts:
+            yield function(part)

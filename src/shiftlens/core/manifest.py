@@ -1,0 +1,119 @@
+"""Files that are either whole or absent, and digests of what is in them.
+
+Everything shiftlens keeps is written to a temporary name in the same directory, synced, and
+renamed: a reader never sees half a file, whatever kills the writer.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from shiftlens.core.errors import MachineError, StoreError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+@contextmanager
+def disk_guard(path: Path) -> Generator[None]:
+    """Turn a full disk into one sentence with a remedy; other OS errors pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL or isinstance(error, MachineError):
+            raise
+        raise MachineError(
+            f"the disk is full while writing {path}",
+            allowed="what was finished before is kept and counted; nothing half-written is",
+            remedy="free some space, then run the same command again: it goes on from there",
+        ) from error
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """Give a temporary path; when the block ends well, it becomes ``path`` in one step.
+
+    Yields:
+        a path in the same directory, for any writer (safetensors, parquet, text).
+
+    Raises:
+        MachineError: the disk is full. The temporary file is removed, ``path`` stays what it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        with disk_guard(path):
+            yield temporary
+            sync_file(temporary)
+            temporary.chmod(0o644)
+            temporary.replace(path)
+            sync_directory(path.parent)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def sync_file(path: Path) -> None:
+    """Force a file's bytes to the disk."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def sync_directory(path: Path) -> None:
+    """Force a directory's entries (creations, renames) to the disk, where the system knows how."""
+    if os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write bytes so that ``path`` is either the old file or the whole new one.
+
+    Raises:
+        MachineError: the disk is full.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically: UTF-8, indented, keys in the order given."""
+    write_atomic(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        StoreError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StoreError(f"{path} does not exist") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise StoreError(f"{path} is not valid JSON ({error})") from error
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a value's canonical JSON (sorted keys, no spaces), in hexadecimal."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,119 @@
+"""``read``: from a folder of pictures or a JSONL file to samples."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from shiftlens.core.errors import DataError
+from shiftlens.core.registry import Registry
+from shiftlens.data.images import SUFFIXES
+from shiftlens.data.sample import Sample, Samples
+
+Reader = Callable[[Path, str | None], list[Sample]]
+
+readers: Registry[Reader] = Registry("reader")
+
+_KEYS = {"id", "image", "images", "prompt", "response", "labels"}
+
+
+def read(source: str | Path, *, prompt: str | None = None, limit: int | None = None) -> Samples:
+    """Read samples from a folder of images or from a ``.jsonl`` file.
+
+    A folder is searched for pictures in all its subfolders; ids are paths relative to it. A JSONL
+    row has ``image`` or ``images`` (paths relative to the file), ``prompt``, and optionally ``id``
+    (default: the line number), ``response`` and ``labels``.
+
+    Args:
+        source: the folder or file.
+        prompt: asked about every picture; needed where the source has none, replaces it where it
+            has.
+        limit: read at most this many samples.
+
+    Returns:
+        the samples, in a stable order.
+
+    Raises:
+        DataError: nothing there, an unknown kind of source, no picture, no prompt, or a malformed
+            row.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise DataError(f"{source} does not exist", allowed="a folder of images, or a .jsonl file")
+    kind = "folder" if path.is_dir() else path.suffix.lower().lstrip(".")
+    if kind not in readers.names():
+        raise DataError(
+            f"{source} is not something that can be read",
+            allowed="a folder of images, or a .jsonl file",
+        )
+    if limit is not None and limit < 1:
+        raise DataError(f"limit {limit} leaves nothing", allowed="a whole number from 1 up")
+    samples = readers.get(kind)(path.resolve(), prompt)[:limit]
+    if not samples:
+        raise DataError(
+            f"{source} holds no samples",
+            allowed=f"pictures ending in {', '.join(SUFFIXES)}, or JSONL rows",
+        )
+    return Samples(samples, root=path.resolve() if path.is_dir() else path.resolve().parent)
+
+
+@readers.register("folder")
+def _read_folder(path: Path, prompt: str | None) -> list[Sample]:
+    if prompt is None:
+        raise DataError(
+            f"{path} is a folder of pictures without questions",
+            remedy='say what to ask: read(path, prompt="Describe the picture."), or --prompt',
+        )
+    pictures = sorted(
+        file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in SUFFIXES
+    )
+    return [Sample(str(file.relative_to(path)), prompt, (str(file),)) for file in pictures]
+
+
+@readers.register("jsonl")
+def _read_jsonl(path: Path, prompt: str | None) -> list[Sample]:
+    samples: list[Sample] = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text") from error
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            samples.append(_sample(_row(line, path, number), path, number, prompt))
+    return samples
+
+
+def _row(line: str, path: Path, number: int) -> dict[str, Any]:
+    where = f"line {number} of {path.name}"
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where} is not JSON ({error})") from error
+    if not isinstance(row, dict):
+        raise DataError(f"{where} is not a JSON object")
+    unknown = sorted(set(map(str, row)) - _KEYS)
+    if unknown:
+        raise DataError(
+            f"{where} has unknown keys: {', '.join(unknown)}",
+            allowed=f"keys: {', '.join(sorted(_KEYS))}",
+            remedy="put anything else under labels",
+        )
+    return row
+
+
+def _sample(row: dict[str, Any], path: Path, number: int, prompt: str | None) -> Sample:
+    where = f"line {number} of {path.name}"
+    asked = prompt if prompt is not None else row.get("prompt")
+    if not isinstance(asked, str):
+        raise DataError(
+            f"{where} has no prompt", remedy="add one to the row, or pass prompt= / --prompt"
+        )
+    single = row.get("image")
+    refs: Any = row.get("images", [] if single is None else [single])
+    labels, response = row.get("labels", {}), row.get("response")
+    if not isinstance(refs, list) or not all(isinstance(ref, str) for ref in refs):
+        raise DataError(f"{where}: image must be a path, images a list of paths")
+    if not isinstance(labels, dict) or not (response is None or isinstance(response, str)):
+        raise DataError(f"{where}: labels must be an object, response a text")
+    images = tuple(str((path.parent / ref).resolve()) for ref in refs)
+    return Sample(str(row.get("id", number)), asked, images, response, labels)

@@ -1,0 +1,145 @@
+"""A sample: pictures, a prompt, and whatever is known about them."""
+
+import hashlib
+import itertools
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, overload
+
+from shiftlens.core.errors import DataError
+from shiftlens.core.manifest import digest
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One thing to ask a model.
+
+    Attributes:
+        id: stable and unique within its collection.
+        prompt: what the user says, without any template.
+        images: absolute paths, in the order in which the prompt sees them; empty for text only.
+        response: a reference text, or the text to be teacher-forced; ``None`` when there is none.
+        labels: anything known about the sample (answer, factor, split), JSON values only.
+    """
+
+    id: str
+    prompt: str
+    images: tuple[str, ...] = ()
+    response: str | None = None
+    labels: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+class Samples(Sequence[Sample]):
+    """An ordered collection of samples with unique ids.
+
+    Args:
+        samples: the samples, in order.
+        root: the directory that they were read from, for shorter names in reports.
+
+    Raises:
+        DataError: two samples share an id.
+    """
+
+    def __init__(self, samples: Sequence[Sample], *, root: Path | None = None) -> None:
+        self._samples = tuple(samples)
+        self.root = root
+        seen: set[str] = set()
+        for sample in self._samples:
+            if sample.id in seen:
+                raise DataError(
+                    f"two samples have the id {sample.id!r}",
+                    remedy="give every row an id of its own",
+                )
+            seen.add(sample.id)
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Samples": ...
+    def __getitem__(self, index: int | slice) -> "Sample | Samples":
+        if isinstance(index, slice):
+            return self._like(self._samples[index])
+        return self._samples[index]
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self._samples)
+
+    def __repr__(self) -> str:
+        return f"Samples({len(self)} from {self.root or 'memory'})"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over ids, prompts, responses, labels and the bytes of every image.
+
+        It changes when, and only when, what a model is shown or what is known about it changes: a
+        moved folder keeps its fingerprint, a replaced picture does not.
+        """
+        rows = [
+            (s.id, s.prompt, s.response, dict(s.labels), [_image_digest(ref) for ref in s.images])
+            for s in self._samples
+        ]
+        return digest(rows)
+
+    def where(self, predicate: Callable[[Sample], bool]) -> "Samples":
+        """Keep the samples for which ``predicate`` is true."""
+        return self._like([sample for sample in self._samples if predicate(sample)])
+
+    def take(self, n: int, *, seed: int | None = None) -> "Samples":
+        """Keep ``n`` samples: the first ones, or with a seed a random choice in order."""
+        if n < 1:
+            raise DataError(f"cannot take {n} samples", allowed="a whole number from 1 up")
+        if seed is None or n >= len(self):
+            return self[:n]
+        kept = sorted(random.Random(seed).sample(range(len(self)), n))
+        return self._like([self._samples[index] for index in kept])
+
+    def split(self, *shares: float, seed: int = 0) -> "tuple[Samples, ...]":
+        """Cut into disjoint random parts.
+
+        Args:
+            shares: the share of each part, each above 0, together at most 1.
+            seed: of the shuffle; order within a part stays the original one.
+
+        Raises:
+            DataError: the shares are not possible.
+        """
+        if not shares or min(shares) <= 0 or sum(shares) > 1 + 1e-9:
+            raise DataError(
+                f"cannot split by {shares}", allowed="shares above 0 that sum to at most 1"
+            )
+        order = list(range(len(self)))
+        random.Random(seed).shuffle(order)
+        totals = itertools.accumulate(shares, initial=0.0)
+        edges = [min(len(order), round(len(order) * total)) for total in totals]
+        return tuple(
+            self._like([self._samples[index] for index in sorted(order[start:end])])
+            for start, end in itertools.pairwise(edges)
+        )
+
+    def with_prompt(self, prompt: str) -> "Samples":
+        """The same pictures under another prompt."""
+        return self._like([replace(sample, prompt=prompt) for sample in self._samples])
+
+    def with_responses(self, responses: Mapping[str, str]) -> "Samples":
+        """The same samples with given responses; samples that have none are dropped."""
+        return self._like(
+            [replace(s, response=responses[s.id]) for s in self._samples if s.id in responses]
+        )
+
+    def _like(self, samples: Sequence[Sample]) -> "Samples":
+        return Samples(samples, root=self.root)
+
+
+def _image_digest(ref: str) -> str:
+    """Digest of a picture's bytes; a missing file has a digest too (it is quarantined later)."""
+    try:
+        with Path(ref).open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return "unreadable"
