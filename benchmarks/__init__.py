@@ -1,0 +1,1 @@
+"""Every number of the README and the notes, and the command that prints it."""

@@ -1,0 +1,22 @@
+"""``python -m benchmarks``: all of them, one after the other."""
+
+import argparse
+import json
+
+from benchmarks import world
+from benchmarks.figures import Figure, print_table
+
+ALL = {"world": world.measure}
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+arguments = parser.parse_args()
+figures: list[Figure] = []
+for name, measure in ALL.items():
+    found = measure()
+    figures += found
+    if not arguments.json:
+        print(f"\n{name}")
+        print_table(found)
+if arguments.json:
+    print(json.dumps({"figures": [figure.to_dict() for figure in figures]}, indent=1))

@@ -1,0 +1,87 @@
+"""The ``shiftlens`` command: verbs, and how errors reach a person.
+
+Exit codes: 0 done; 2 the user's to mend (one message, no traceback); 3 the machine's or ours, with
+where the trace was written; 130 interrupted.
+"""
+
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+import click
+import typer
+
+from shiftlens import __version__
+from shiftlens.cli import demo, run, world
+from shiftlens.cli.terminal import console
+from shiftlens.core.errors import ShiftLensError
+
+app = typer.Typer(
+    name="shiftlens",
+    help="See which concepts a multimodal LLM holds, what fine-tuning did to them, and steer it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+) -> None:
+    if version:
+        console().print(__version__)
+        raise typer.Exit
+
+
+for verb in (demo, run, world):
+    verb.register(app)
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(run_app(sys.argv[1:]))
+
+
+def run_app(arguments: list[str]) -> int:
+    """Run the command line on the given words; returns the exit code and never raises."""
+    try:
+        result = app(arguments, standalone_mode=False)
+    except click.exceptions.Abort:
+        return _interrupted()
+    except KeyboardInterrupt:
+        return _interrupted()
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except ShiftLensError as error:
+        _say(f"{type(error).__name__}: {error}")
+        return error.exit_code
+    except Exception as error:
+        _say(_internal(error))
+        return 3
+    return result if isinstance(result, int) else 0
+
+
+def _interrupted() -> int:
+    _say("interrupted: what was finished is kept; run the same command again to go on from there")
+    return 130
+
+
+def _internal(error: Exception) -> str:
+    """Write the traceback to a file and say where: it is ours to mend, not the user's to read."""
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="shiftlens-", suffix=".trace", delete=False, encoding="utf-8"
+    ) as trace:
+        trace.write("".join(traceback.format_exception(error)))
+    return (
+        f"{type(error).__name__}: {error}\n"
+        f"  this is a fault of shiftlens or of the machine, not of your input\n"
+        f"  the trace is in {Path(trace.name)}: please report it"
+    )
+
+
+def _say(text: str) -> None:
+    console(stderr=True).print(text, markup=False, soft_wrap=True)

@@ -1,0 +1,254 @@
+"""The experiment file: what is compared, on which data, and which steerings are tried.
+
+A TOML file becomes frozen dataclasses. A key that is unknown, missing or of the wrong type is an
+error that names the place and the keys that exist: a typo never means nothing.
+"""
+
+import tomllib
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin
+
+from shiftlens.core.errors import DataError
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Samples: ``source`` is a folder, a JSONL file or ``package:name``."""
+
+    source: str
+    prompt: str | None = None
+    n: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class WordsSpec:
+    """A token of interest: ``members`` are the words that count as it."""
+
+    name: str
+    members: list[str]
+    data: str
+    k: int = 20
+    layer: int = -1
+    factors: list[str] = field(default_factory=list[str])
+    draws: int = 200
+
+
+@dataclass(frozen=True)
+class SteeringSpec:
+    """What the four kinds of steering have in common.
+
+    ``fit`` is the share of the samples that the direction is learned from; everything that is
+    reported is judged on the rest.
+    """
+
+    name: str
+    title: str
+    question: str
+    data: str
+    layer: int
+    strength: float
+    scope: str = "response"
+    fit: float = 0.5
+    max_new_tokens: int = 24
+    n_examples: int = 6
+
+
+@dataclass(frozen=True)
+class AnswersSpec(SteeringSpec):
+    """From one answer to another; ``off_target`` data must keep their accuracy."""
+
+    source: str = "yes"
+    target: str = "no"
+    off_target: list[str] = field(default_factory=list[str])
+    goal_moved: float = 0.8
+    goal_loss: float = 0.03
+
+
+@dataclass(frozen=True)
+class StyleSpec(SteeringSpec):
+    """Captions that should name something (``factor`` in the labels' ``allowed`` words).
+
+    ``decide_after`` lists the words after which a caption either ends or goes on to name it: the
+    state at that word is where the choice is made.
+    """
+
+    factor: str = "place"
+    decide_after: list[str] = field(default_factory=list[str])
+    shift_strength: float = 1.0
+    goal_right: float = 0.9
+
+
+@dataclass(frozen=True)
+class NeutralSpec(SteeringSpec):
+    """Captions whose ``gendered`` word should become its neutral one.
+
+    ``swaps`` maps each gendered word to the neutral word that it should become.
+    """
+
+    swaps: dict[str, str] = field(default_factory=dict[str, str])
+    goal_neutralised: float = 0.8
+    goal_unchanged: float = 0.75
+
+
+@dataclass(frozen=True)
+class RefusalSpec(SteeringSpec):
+    """Requests labelled ``dangerous`` or not: refuse the first kind, never the second.
+
+    ``held_out`` maps a label to values that neither the gate nor the direction may see.
+    """
+
+    refusals: list[str] = field(default_factory=list[str])
+    gate_layer: int = -1
+    held_out: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    goal_refused: float = 0.8
+    goal_over_refused: float = 0.1
+
+
+KINDS: dict[str, type[SteeringSpec]] = {
+    "answers": AnswersSpec,
+    "style": StyleSpec,
+    "neutral": NeutralSpec,
+    "refusal": RefusalSpec,
+}
+"""Kind of a steering in the experiment file, and what it needs to know."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A whole study."""
+
+    title: str
+    base: str
+    tuned: str
+    data: dict[str, DataSpec]
+    words: list[WordsSpec]
+    steering: list[SteeringSpec]
+    subtitle: str = ""
+    seed: int = 0
+    batch_size: int = 32
+    max_new_tokens: int = 32
+    n_words: int = 15
+    stop_words: list[str] = field(default_factory=list[str])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything that decides the results, for digests and provenance."""
+        return asdict(self)
+
+
+Spec = TypeVar("Spec")
+
+
+def load_experiment(path: str | Path) -> Experiment:
+    """Read an experiment file.
+
+    Raises:
+        DataError: the file is missing, is not TOML, or a key is unknown, missing or mistyped.
+    """
+    file = Path(path)
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"experiment file {path} does not exist") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"experiment file {path} is not valid TOML ({error})") from error
+    return _experiment(table, file.name)
+
+
+def _experiment(table: dict[str, Any], name: str) -> Experiment:
+    data = {
+        key: build(DataSpec, value, f"{name} [data.{key}]")
+        for key, value in _table(table.pop("data", {}), f"{name} [data]").items()
+    }
+    words = [
+        build(WordsSpec, value, f"{name} [[words]] {number}")
+        for number, value in enumerate(table.pop("words", []), start=1)
+    ]
+    steering = [
+        _steering(_table(value, f"{name} [[steering]] {number}"), f"{name} [[steering]] {number}")
+        for number, value in enumerate(table.pop("steering", []), start=1)
+    ]
+    whole = {**table, "data": data, "words": words, "steering": steering}
+    experiment = build(Experiment, whole, name)
+    _check_references(experiment, name)
+    return experiment
+
+
+def _steering(table: dict[str, Any], where: str) -> SteeringSpec:
+    table = dict(table)
+    kind = table.pop("kind", None)
+    if kind not in KINDS:
+        raise DataError(f"{where} has the kind {kind!r}", allowed=f"kinds: {', '.join(KINDS)}")
+    return build(KINDS[kind], table, where)
+
+
+def _check_references(experiment: Experiment, name: str) -> None:
+    """Every data set that is used must be declared, and names of parts must differ."""
+    used = [spec.data for spec in (*experiment.words, *experiment.steering)]
+    for spec in experiment.steering:
+        used += spec.off_target if isinstance(spec, AnswersSpec) else []
+    missing = sorted(set(used) - set(experiment.data))
+    if missing:
+        raise DataError(
+            f"{name} uses data that it does not declare: {', '.join(missing)}",
+            allowed=f"declared: {', '.join(sorted(experiment.data)) or 'none'}",
+            remedy=f"add a table [data.{missing[0]}]",
+        )
+    names = [spec.name for spec in (*experiment.words, *experiment.steering)]
+    twice = sorted({part for part in names if names.count(part) > 1})
+    if twice:
+        raise DataError(f"{name} gives the name {twice[0]!r} to two parts")
+
+
+def build(kind: type[Spec], table: Any, where: str) -> Spec:
+    """Make a dataclass from a TOML table.
+
+    Raises:
+        DataError: unknown, missing or mistyped keys; the message says where and what is allowed.
+    """
+    values = _table(table, where)
+    known = {entry.name: entry for entry in fields(kind)}  # pyright: ignore[reportArgumentType]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise DataError(
+            f"{where} has an unknown key {unknown[0]!r}", allowed=f"keys: {', '.join(known)}"
+        )
+    needed = [
+        name
+        for name, entry in known.items()
+        if entry.default is MISSING and entry.default_factory is MISSING and name not in values
+    ]
+    if needed:
+        raise DataError(f"{where} lacks the key {needed[0]!r}", allowed=f"keys: {', '.join(known)}")
+    for name, value in values.items():
+        if not _fits(value, known[name].type):
+            raise DataError(
+                f"{where}: {name} = {value!r} is not of the right type",
+                allowed=f"{name}: {getattr(known[name].type, '__name__', known[name].type)}",
+            )
+    return kind(**values)
+
+
+def _table(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise DataError(f"{where} must be a table, not {value!r}")
+    return value
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a TOML value may stand in a field; whole numbers are welcome as floats."""
+    if isinstance(kind, UnionType):
+        return any(_fits(value, one) for one in get_args(kind))
+    origin = get_origin(kind)
+    if origin is list:
+        return isinstance(value, list) and all(_fits(one, get_args(kind)[0]) for one in value)
+    if origin is dict:
+        inner = get_args(kind)[1]
+        return isinstance(value, dict) and all(_fits(one, inner) for one in value.values())
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, kind)

@@ -1,0 +1,40 @@
+"""The numbers of every stage: these are the ones that made the models in this repository."""
+
+from dataclasses import dataclass
+
+from shiftlens.world.training.loop import Recipe
+
+TRAIN_PICTURES = 40_000
+
+VISION = Recipe("vision", steps=4000, rate=1.5e-3)
+VISION_BATCH = 64
+
+LANGUAGE = Recipe("language", steps=4000, rate=2e-3, decay=0.05)
+LANGUAGE_BATCH = 32
+
+ADAPTERS = {
+    style: Recipe(f"adapter-{style}", steps=350, rate=4e-3, warmup=20, averaging=0.95)
+    for style in ("places", "colors", "moods")
+}
+ADAPTER_BATCH = 48
+ADAPTER_PICTURES = 6000
+
+JUDGE = Recipe("judge", steps=1500, rate=1e-3)
+JUDGE_BATCH = 96
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything; ``scale`` below 1 makes a quick, worse world for trying things out."""
+
+    scale: float = 1.0
+
+    def pictures(self) -> int:
+        """How many training pictures are drawn."""
+        return max(200, int(TRAIN_PICTURES * self.scale))
+
+    def steps(self, recipe: Recipe) -> Recipe:
+        """The recipe with its number of steps scaled."""
+        from dataclasses import replace
+
+        return replace(recipe, steps=max(20, int(recipe.steps * self.scale)))
