@@ -1,0 +1,110 @@
+"""K-means: a concept is the mean of the states that are nearest to it.
+
+acts (n, d), vectors (k, d); minimises the sum of squared distances of each row to its centroid
+(Khayatan et al. 2025, section 3.2).
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+
+from shiftlens.concepts.learner import ConceptLearner, Learned, learners
+from shiftlens.core.shapes import Acts
+
+
+@learners.register("kmeans")
+@dataclass(frozen=True)
+class KMeans(ConceptLearner):
+    """Lloyd's algorithm from k-means++ starts; the best of several.
+
+    Use when concepts should be groups of samples that a person can look through.
+    Cost: O(n k d) per iteration. Relations: the learner of the published method.
+
+    Our own few lines rather than a library's, because recovery intervals refit it hundreds of
+    times: on 400 rows a refit costs a fifth of scikit-learn's, and a test holds both to the same
+    objective.
+
+    Args:
+        k: number of concepts.
+        seed: same seed, same bits on one device.
+        n_starts: starts; the one with the lowest objective wins.
+        max_iter: iterations of each start at most.
+        tol: stop when the centroids move less than this share of the mean variance.
+    """
+
+    name: ClassVar[str] = "kmeans"
+    k: int = 20
+    seed: int = 0
+    n_starts: int = 4
+    max_iter: int = 100
+    tol: float = 1e-4
+
+    def fit(self, acts: Acts) -> Learned:
+        """Learn centroids; see ``ConceptLearner.fit``."""
+        data = self.check(acts)
+        # Centring changes nothing in the result and keeps float32 distances exact.
+        mean = data.mean(dim=0)
+        centred = data - mean
+        rng = np.random.default_rng(self.seed)
+        runs = [self._run(centred, rng) for _ in range(self.n_starts)]
+        centroids, labels, objective, iterations = min(runs, key=lambda run: run[2])
+        sizes = tuple(torch.bincount(labels, minlength=self.k).tolist())
+        report = {
+            "objective": objective,
+            "iterations": iterations,
+            "converged": iterations < self.max_iter,
+        }
+        return Learned(centroids + mean, "centroid", sizes, report)
+
+    def _run(self, data: Tensor, rng: Generator) -> tuple[Tensor, Tensor, float, int]:
+        centroids = _plus_plus(data, self.k, rng)
+        limit = self.tol * float(data.var(dim=0, correction=0).mean())
+        iterations = 0
+        for iterations in range(1, self.max_iter + 1):
+            squared = _squared_distances(data, centroids)
+            labels = squared.argmin(dim=1)
+            moved = _means(data, labels, squared, self.k)
+            shift = float((moved - centroids).square().sum())
+            centroids = moved
+            if shift <= limit:
+                break
+        squared = _squared_distances(data, centroids)
+        nearest = squared.min(dim=1)
+        return centroids, nearest.indices, float(nearest.values.sum()), iterations
+
+
+def _squared_distances(data: Tensor, centroids: Tensor) -> Tensor:
+    cross = data @ centroids.T
+    squares = data.square().sum(dim=1)[:, None] - 2 * cross + centroids.square().sum(dim=1)
+    return squares.clamp_min(0)
+
+
+def _plus_plus(data: Tensor, k: int, rng: Generator) -> Tensor:
+    """Each next start is drawn with probability proportional to its squared distance."""
+    chosen = [int(rng.integers(len(data)))]
+    nearest = (data - data[chosen[0]]).square().sum(dim=1)
+    for _ in range(k - 1):
+        weights = nearest.double().cpu().numpy()
+        total = weights.sum()
+        # All rows coincide with a start when there are fewer distinct rows than concepts.
+        share = weights / total if total > 0 else np.full(len(data), 1 / len(data))
+        chosen.append(int(rng.choice(len(data), p=share)))
+        nearest = torch.minimum(nearest, (data - data[chosen[-1]]).square().sum(dim=1))
+    return data[chosen].clone()
+
+
+def _means(data: Tensor, labels: Tensor, squared: Tensor, k: int) -> Tensor:
+    """Mean of each concept's rows; an empty concept takes the row that is worst served."""
+    counts = torch.bincount(labels, minlength=k)
+    sums = torch.zeros(k, data.shape[1], dtype=data.dtype, device=data.device)
+    sums.index_add_(0, labels, data)
+    means = sums / counts.clamp_min(1)[:, None]
+    empty = torch.nonzero(counts == 0).flatten()
+    if len(empty):
+        worst = squared.gather(1, labels[:, None]).flatten().argsort(descending=True)
+        means[empty] = data[worst[: len(empty)]]
+    return means

@@ -1,0 +1,166 @@
+"""``compare``: two stores of the same samples, one question: what did fine-tuning do?"""
+
+from collections.abc import Collection
+from typing import Any
+
+import torch
+
+from shiftlens.activations.store import ActivationStore, paired
+from shiftlens.concepts.concepts import Concepts
+from shiftlens.concepts.grounding.ground import ground
+from shiftlens.concepts.grounding.words import state_scores, top_words
+from shiftlens.concepts.learner import ConceptLearner
+from shiftlens.concepts.learning import learn
+from shiftlens.core.errors import MismatchError
+from shiftlens.core.progress import Progress
+from shiftlens.core.shapes import Acts
+from shiftlens.models.readout import Readout
+from shiftlens.shift.concept_shift import ConceptShift
+from shiftlens.shift.matching import bijective, nearest, similarity
+from shiftlens.shift.published import recover_published
+from shiftlens.shift.recovery import recover
+from shiftlens.shift.text_and_weights import shares
+from shiftlens.shift.vectors import consistency, shift_vectors
+
+
+def compare(
+    base: ActivationStore,
+    tuned: ActivationStore,
+    learner: ConceptLearner,
+    *,
+    readouts: tuple[Readout, Readout],
+    on_base_text: ActivationStore | None = None,
+    layer: int | None = None,
+    n_words: int = 15,
+    n_images: int = 5,
+    stop_words: Collection[str] = (),
+    seed: int = 0,
+    draws: int = 200,
+    progress: Progress | None = None,
+) -> ConceptShift:
+    """Concepts of both models, their matching, shift vectors and how much they recover.
+
+    Args:
+        base: the base model's states, on its own text.
+        tuned: the tuned model's states, on its own text.
+        learner: learns the concepts on both sides.
+        readouts: heads of the base and of the tuned model; each reads its own concepts, and the
+            tuned one reads shifted concepts.
+        on_base_text: the tuned model's states on the base's text. Where it is given, concepts,
+            vectors and recovery come from it, so that the weights are compared and not the words;
+            the own-text recovery then stands beside it.
+        layer: which of the stores' layers; may be left out when there is one.
+        n_words: words a concept.
+        n_images: images a concept.
+        stop_words: never listed.
+        seed: of cuts and controls.
+        draws: refits behind every interval.
+        progress: who is told.
+
+    Raises:
+        MismatchError: stores of different samples, sites or base models.
+        LearnError: too few rows for the learner.
+    """
+    for other in (tuned, *([on_base_text] if on_base_text else [])):
+        _require_pair(base, other)
+    main_base, main_tuned = paired(base, on_base_text or tuned)
+    options: dict[str, Any] = {"n_words": n_words, "stop_words": stop_words}
+    grounding: dict[str, Any] = {**options, "n_images": n_images}
+    before = ground(learn(main_base, learner, layer=layer), main_base, readouts[0], **grounding)
+    after = ground(learn(main_tuned, learner, layer=layer), main_tuned, readouts[1], **grounding)
+    a, b = main_base.states(layer), main_tuned.states(layer)
+    labels = before.assign(a)
+    vectors = shift_vectors(a, b, labels, before.k)
+    alone, inclusive = consistency(a, b, labels, before.k)
+    partners = bijective(before.vectors, after.vectors)
+    recovered = recover(
+        a, b, main_base.sample_ids, learner, seed=seed, draws=draws, progress=progress
+    )
+    published = recover_published(
+        a, b, main_base.sample_ids, learner, readouts[1], seed=seed, **options
+    )
+    own = _own_text(base, tuned, learner, readouts[1], layer, seed, draws // 4, options)
+    return ConceptShift(
+        base=before,
+        tuned=after,
+        vectors=vectors,
+        nearest=tuple(nearest(before.vectors, after.vectors)),
+        bijective=tuple(partners),
+        cosine=_diagonal(before, after, partners),
+        consistency=tuple(alone.tolist()),
+        consistency_published=tuple(inclusive.tolist()),
+        shifted_words=top_words(
+            readouts[1], state_scores(readouts[1], before.vectors + vectors), **_words(options)
+        ),
+        lost=_lost(main_base, tuned, labels, before.k),
+        state_norm=float(a.float().norm(dim=1).mean()),
+        rows={"base": len(base), "tuned": len(tuned), "paired": len(main_base)},
+        recovery=recovered.to_dict(),
+        published=published.to_dict(),
+        recovery_own_text=own if on_base_text else None,
+        shares=_shares(base, on_base_text, tuned, before, layer) if on_base_text else None,
+        labels=dict(zip(main_base.sample_ids, labels.tolist(), strict=True)),
+    )
+
+
+def _words(options: dict[str, Any]) -> dict[str, Any]:
+    return {"n": options["n_words"], "stop_words": options["stop_words"]}
+
+
+def _require_pair(base: ActivationStore, other: ActivationStore) -> None:
+    for name, mine, theirs in (
+        ("site", base.site.describe(), other.site.describe()),
+        ("data", base.provenance.get("data"), other.provenance.get("data")),
+    ):
+        if mine != theirs:
+            raise MismatchError(
+                f"the stores differ in their {name}: {mine} and {theirs}",
+                remedy="harvest both models on the same samples at the same site",
+            )
+
+
+def _diagonal(before: Concepts, after: Concepts, partners: list[int]) -> tuple[float, ...]:
+    table = similarity(before.vectors, after.vectors)
+    return tuple(float(table[i, j]) for i, j in enumerate(partners))
+
+
+def _own_text(
+    base: ActivationStore,
+    tuned: ActivationStore,
+    learner: ConceptLearner,
+    readout: Readout,
+    layer: int | None,
+    seed: int,
+    draws: int,
+    options: dict[str, Any],
+) -> dict[str, Any]:
+    """Both recoveries on each model's own text; fewer refits, because it is not the headline."""
+    a, b = paired(base, tuned)
+    states = (a.states(layer), b.states(layer), a.sample_ids, learner)
+    judged = recover(*states, seed=seed, draws=max(20, draws)).to_dict()
+    published = recover_published(*states, readout, seed=seed, **options).to_dict()
+    return {**judged, "published": published}
+
+
+def _lost(
+    base: ActivationStore, tuned: ActivationStore, labels: Acts | torch.Tensor, k: int
+) -> tuple[float, ...]:
+    kept = set(tuned.sample_ids)
+    missing = torch.tensor([float(i not in kept) for i in base.sample_ids])
+    counts = torch.bincount(labels, minlength=k)
+    sums = torch.zeros(k).index_add_(0, labels, missing)
+    return tuple((sums / counts.clamp_min(1)).tolist())
+
+
+def _shares(
+    base: ActivationStore,
+    on_base_text: ActivationStore,
+    tuned: ActivationStore,
+    concepts: Concepts,
+    layer: int | None,
+) -> dict[str, float]:
+    a, own = paired(base, tuned)
+    _, forced = paired(a, on_base_text)
+    states = a.states(layer)
+    parts = (states, forced.states(layer), own.states(layer))
+    return shares(*parts, concepts.assign(states), concepts.k).to_dict()

@@ -1,0 +1,192 @@
+"""``ConceptShift``: two sets of concepts, what lies between them, and how sure that is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from shiftlens.concepts.concepts import Concepts, WordLists
+from shiftlens.concepts.files import load_pair, save_pair
+from shiftlens.concepts.vectors import SteeringVector
+from shiftlens.core.shapes import Vectors
+from shiftlens.shift.overlap import t_overlap
+
+_SCHEMA = 1
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptChange:
+    """One concept of the base model and what became of it.
+
+    Attributes:
+        index: of the base concept.
+        partner: index of its one-to-one partner among the tuned concepts.
+        nearest: index of the most similar tuned concept.
+        share: of the samples that belong to it.
+        words_base, words_tuned: plain words of the concept and of its partner.
+        contrastive_base, contrastive_tuned: words that set them apart from their siblings.
+        came, went: contrastive words that only the partner, or only the concept, has.
+        words_shifted: what the concept says after its shift is added, read by the tuned head.
+        overlap: T-Overlap of the plain words.
+        cosine: of the concept with its partner.
+        magnitude: length of the shift.
+        consistency: how alike its samples move, each left out of the mean.
+        lost: share of its samples in which the tuned model, on its own text, does not say the word.
+        images_base, images_tuned: ids of the most activating samples.
+        vector: the shift, ready to steer with.
+    """
+
+    index: int
+    partner: int
+    nearest: int
+    share: float
+    words_base: tuple[str, ...]
+    words_tuned: tuple[str, ...]
+    contrastive_base: tuple[str, ...]
+    contrastive_tuned: tuple[str, ...]
+    came: tuple[str, ...]
+    went: tuple[str, ...]
+    words_shifted: tuple[str, ...]
+    overlap: float
+    cosine: float
+    magnitude: float
+    consistency: float
+    lost: float
+    images_base: tuple[str, ...]
+    images_tuned: tuple[str, ...]
+    vector: SteeringVector
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptShift:
+    """The comparison of two models at one site.
+
+    Attributes:
+        base: concepts of the base model.
+        tuned: concepts of the tuned model, on the base's text where that was harvested.
+        vectors: (k, d) shift of each base concept, from the same text.
+        nearest: for each base concept the most similar tuned one.
+        bijective: for each base concept its one-to-one partner.
+        cosine: similarity with that partner.
+        consistency: leave-one-out; ``consistency_published`` keeps the sample in its mean.
+        shifted_words: of base concepts with their shift added.
+        lost: for each concept the share of its samples without the word in the tuned model's text.
+        rows: how many samples each side had, and how many were paired.
+        recovery: judged on samples, from the base's text where harvested; JSON.
+        published: recovery the published way; JSON.
+        recovery_own_text: the same two on each model's own text; JSON or ``None``.
+        shares: of the shift due to weights and text; JSON or ``None``.
+        labels: concept of every paired sample, by sample id.
+    """
+
+    base: Concepts
+    tuned: Concepts
+    vectors: Vectors
+    nearest: tuple[int, ...]
+    bijective: tuple[int, ...]
+    cosine: tuple[float, ...]
+    consistency: tuple[float, ...]
+    consistency_published: tuple[float, ...]
+    shifted_words: WordLists
+    lost: tuple[float, ...]
+    state_norm: float
+    rows: Mapping[str, int]
+    recovery: Mapping[str, Any]
+    published: Mapping[str, Any]
+    recovery_own_text: Mapping[str, Any] | None = None
+    shares: Mapping[str, float] | None = None
+    labels: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def __len__(self) -> int:
+        return self.base.k
+
+    def __getitem__(self, concept: int | str) -> ConceptChange:
+        """One concept, by its index or by a word that it says on either side.
+
+        Raises:
+            GroundingError: no such concept, or several; the message lists what there is.
+        """
+        return self._change(self.base.find(concept))
+
+    def changes(self) -> list[ConceptChange]:
+        """Every concept, in order."""
+        return [self._change(index) for index in range(len(self))]
+
+    def _change(self, i: int) -> ConceptChange:
+        j, base, tuned = self.bijective[i], self.base, self.tuned
+        before, after = base.contrastive[i], tuned.contrastive[j]
+        return ConceptChange(
+            index=i,
+            partner=j,
+            nearest=self.nearest[i],
+            share=base.sizes[i] / sum(base.sizes),
+            words_base=base.words[i],
+            words_tuned=tuned.words[j],
+            contrastive_base=before,
+            contrastive_tuned=after,
+            came=tuple(word for word in after if word not in before),
+            went=tuple(word for word in before if word not in after),
+            words_shifted=self.shifted_words[i],
+            overlap=t_overlap(base.words[i], tuned.words[j]),
+            cosine=self.cosine[i],
+            magnitude=float(self.vectors[i].norm()),
+            consistency=self.consistency[i],
+            lost=self.lost[i],
+            images_base=base.images[i],
+            images_tuned=tuned.images[j],
+            vector=self._vector(i),
+        )
+
+    def _vector(self, i: int) -> SteeringVector:
+        head = self.base.contrastive[i][:1] or self.base.words[i][:1]
+        return SteeringVector(
+            direction=self.vectors[i],
+            site=self.base.site,
+            name=f"shift of concept {i} ({', '.join(head)})",
+            kind="concept shift",
+            state_norm=self.state_norm,
+            provenance=dict(self.base.provenance),
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write ``path.safetensors`` and ``path.json``."""
+        tensors: dict[str, Tensor] = {
+            "base": self.base.vectors,
+            "tuned": self.tuned.vectors,
+            "shift": self.vectors,
+        }
+        data = {"base": self.base.to_data(), "tuned": self.tuned.to_data(), **self._plain()}
+        save_pair(Path(path), "concept shift", _SCHEMA, tensors, data)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "ConceptShift":
+        """Read a shift written by ``save``.
+
+        Raises:
+            StoreError: missing, damaged, or something else.
+        """
+        tensors, data = load_pair(Path(path), "concept shift", _SCHEMA)
+        base = Concepts.from_data(tensors["base"], data.pop("base"))
+        tuned = Concepts.from_data(tensors["tuned"], data.pop("tuned"))
+        lists = {name: tuple(data.pop(name)) for name in _LISTS}
+        words = tuple(tuple(words) for words in data.pop("shifted_words"))
+        return cls(base, tuned, tensors["shift"], shifted_words=words, **lists, **data)
+
+    def _plain(self) -> dict[str, Any]:
+        """Every field that is neither concepts nor tensors."""
+        return {
+            **{name: list(getattr(self, name)) for name in _LISTS},
+            "shifted_words": self.shifted_words,
+            "state_norm": self.state_norm,
+            "rows": dict(self.rows),
+            "recovery": dict(self.recovery),
+            "published": dict(self.published),
+            "recovery_own_text": self.recovery_own_text,
+            "shares": self.shares,
+            "labels": dict(self.labels),
+        }
+
+
+_LISTS = ("nearest", "bijective", "cosine", "consistency", "consistency_published", "lost")
