@@ -1,0 +1,1 @@
+"""Which states are kept, how they are harvested, and the store that holds them on disk."""

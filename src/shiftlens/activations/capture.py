@@ -1,0 +1,80 @@
+"""One batch, one model: what was said, and the states along it, kept on the device."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from shiftlens.activations.site import Site
+from shiftlens.models.generation import decode, forward, generate
+from shiftlens.models.hooks import record
+from shiftlens.models.model import Model, Response
+from shiftlens.models.prompts import Inputs, Turn, encode_turns
+from shiftlens.models.roles import Roles
+
+
+@dataclass(frozen=True)
+class Caught:
+    """Responses of a batch and the states along them.
+
+    Attributes:
+        responses: one a sample.
+        states: for each layer (b, positions, d). For a selection in the response, position 0 is
+            the last prompt position and j that of response token j - 1; for one in the image there
+            is a single position, the mean over the image tokens.
+    """
+
+    responses: list[Response]
+    states: dict[int, Float[Tensor, "b p d"]]
+
+
+def catch_own(model: Model, turns: Sequence[Turn], site: Site, max_new_tokens: int) -> Caught:
+    """Let the model answer and catch the states while it does: no second pass."""
+    inputs = encode_turns(model, turns)
+    in_image = site.tokens.part == "image"
+    image = Roles.of(model, inputs).image if in_image else None
+    # While generating with a cache, the prompt comes first and then one position at a time: the
+    # last column of every call is exactly the response's trail.
+    keep = partial(_mean_over, image) if image is not None else _last_position
+    with record(model, site.layers, keep=keep) as seen:
+        responses = generate(model, inputs, max_new_tokens=max_new_tokens)
+    return Caught(responses, {layer: torch.cat(parts, 1) for layer, parts in seen.states.items()})
+
+
+def catch_given(
+    model: Model, turns: Sequence[Turn], site: Site, responses: Sequence[Response]
+) -> Caught:
+    """Give the model the tokens of responses and catch the states in one teacher-forced pass."""
+    inputs = encode_turns(model, turns, response_ids=[r.token_ids for r in responses])
+    keep = partial(_tail, inputs)
+    if site.tokens.part == "image":
+        keep = partial(_mean_over, Roles.of(model, inputs).image)
+    with record(model, site.layers, keep=keep) as seen:
+        forward(model, inputs)
+    return Caught(list(responses), {layer: parts[0] for layer, parts in seen.states.items()})
+
+
+def as_response(model: Model, text: str) -> Response:
+    """A given text as the tokens that the model would have to say."""
+    ids = model.tokenizer.encode(text, add_special_tokens=False)
+    return Response(decode(model, ids), tuple(ids), truncated=False)
+
+
+def _last_position(state: Tensor) -> Tensor:
+    return state[:, -1:]
+
+
+def _tail(inputs: Inputs, state: Tensor) -> Tensor:
+    return state[:, inputs.prompt_width - 1 :]
+
+
+def _mean_over(mask: Tensor, state: Tensor) -> Tensor:
+    """Mean over the masked positions in the call that holds the prompt; nothing later."""
+    if state.shape[1] < mask.shape[1]:
+        return state[:, :0]
+    weights = mask.to(torch.float32)
+    total = torch.einsum("bt,btd->bd", weights, state.float())
+    return (total / weights.sum(dim=1, keepdim=True).clamp_min(1)).to(state.dtype)[:, None]

@@ -1,0 +1,219 @@
+"""``harvest``: run models over samples and keep the states that a site selects."""
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, overload
+
+from shiftlens.activations.manifest import (
+    Manifest,
+    has_manifest,
+    read_manifest,
+    require_same,
+)
+from shiftlens.activations.parts import Job, harvest_part
+from shiftlens.activations.site import Site
+from shiftlens.activations.store import ActivationStore
+from shiftlens.core.errors import DataError, MismatchError
+from shiftlens.core.executor import Executor, SerialExecutor
+from shiftlens.core.progress import Progress, Silent
+from shiftlens.data.sample import Sample, Samples
+from shiftlens.models.model import Model
+
+Text = Literal["own", "base", "given"]
+
+
+@overload
+def harvest(
+    models: Model,
+    samples: Samples,
+    site: Site,
+    out: str | Path,
+    *,
+    response: Text = "own",
+    max_new_tokens: int = 64,
+    batch_size: int = 32,
+    part_size: int = 256,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> ActivationStore: ...
+@overload
+def harvest(
+    models: Sequence[Model],
+    samples: Samples,
+    site: Site,
+    out: str | Path,
+    *,
+    response: Text = "own",
+    max_new_tokens: int = 64,
+    batch_size: int = 32,
+    part_size: int = 256,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> list[ActivationStore]: ...
+def harvest(
+    models: Model | Sequence[Model],
+    samples: Samples,
+    site: Site,
+    out: str | Path,
+    *,
+    response: Text = "own",
+    max_new_tokens: int = 64,
+    batch_size: int = 32,
+    part_size: int = 256,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> ActivationStore | list[ActivationStore]:
+    """Harvest states; a run that was interrupted goes on where it stopped.
+
+    Args:
+        models: one model, or several that see the same samples in one pass over the data.
+        samples: what they are asked.
+        site: which states are kept.
+        out: the store's directory; with several models, a directory of stores named by label.
+        response: whose text the states are taken from. ``own``: each model's own greedy response;
+            ``base``: the first model's, which the others are given token by token; ``given``:
+            the samples' own ``response``.
+        max_new_tokens: where a response is cut off; a word that is cut counts as failed.
+        batch_size: samples at once; halved by itself when memory runs out.
+        part_size: samples in one shard, the unit that is lost when a run is killed.
+        executor: who runs the parts; this process by default.
+        progress: who is told how far it is.
+
+    Returns:
+        the finished store, or one a model.
+
+    Raises:
+        DataError: no samples, samples without the response to be given, or nothing was selected
+            in any of them.
+        SiteError: a layer that a model does not have.
+        MismatchError: ``out`` holds a store of another model, site, or data.
+        MachineError: the disk is full; what was finished is kept.
+    """
+    several = not isinstance(models, Model)
+    chosen = tuple(models) if several else (models,)
+    _check(chosen, samples, response, batch_size, part_size)
+    resolved = site.resolve(chosen[0])
+    roots = tuple(Path(out) / m.label for m in chosen) if several else (Path(out),)
+    options = {"max_new_tokens": max_new_tokens, "batch_size": batch_size, "part_size": part_size}
+    manifests = [
+        _manifest(root, _identity(chosen, m, samples, resolved, response, options), m, samples)
+        for root, m in zip(roots, chosen, strict=True)
+    ]
+    listener = progress or Silent()
+    job = Job(chosen, roots, resolved, response, max_new_tokens, batch_size, listener)
+    _run(job, manifests, samples, part_size, executor or SerialExecutor())
+    stores = [ActivationStore(manifest) for manifest in manifests]
+    for store in stores:
+        _require_rows(store)
+    return stores if several else stores[0]
+
+
+def _check(
+    models: Sequence[Model], samples: Samples, response: str, batch_size: int, part_size: int
+) -> None:
+    if not models:
+        raise DataError("no model to harvest from")
+    labels = [model.label for model in models]
+    if len(set(labels)) < len(labels):
+        raise MismatchError(
+            f"models share the label {labels[0]!r}", remedy="load_model(..., label=...)"
+        )
+    if not len(samples):
+        raise DataError("no samples to harvest from", remedy="check the filter, or the folder")
+    if response not in ("own", "base", "given"):
+        raise DataError(f"unknown response {response!r}", allowed="own, base, given")
+    if batch_size < 1 or part_size < 1:
+        raise DataError(f"batches of {batch_size} in parts of {part_size}", allowed="1 or more")
+    bare = [sample.id for sample in samples if sample.response is None]
+    if response == "given" and bare:
+        raise DataError(
+            f"{len(bare)} samples have no response to give, the first is {bare[0]!r}",
+            remedy="samples.with_responses({id: text}), or a response column in the data",
+        )
+
+
+def _identity(
+    models: Sequence[Model],
+    model: Model,
+    samples: Samples,
+    site: Site,
+    response: str,
+    options: dict[str, int],
+) -> dict[str, Any]:
+    """Everything that decides the numbers; batch composition decides their last bits."""
+    # The first model's states are the same whether or not others are given its text.
+    forced = response == "base" and model is not models[0]
+    return {
+        "model": model.identity,
+        "data": samples.fingerprint,
+        "site": site.describe(),
+        "text": models[0].identity if forced else "given" if response == "given" else "own",
+        "options": options,
+    }
+
+
+def _manifest(root: Path, identity: dict[str, Any], model: Model, samples: Samples) -> Manifest:
+    """Open the store that an earlier run began, or begin one."""
+    size = identity["options"]["part_size"]
+    if has_manifest(root):
+        found = read_manifest(root)
+        require_same(found.identity, identity, root)
+        return found
+    manifest = Manifest(root, identity, model.provenance, -(-len(samples) // size))
+    manifest.write()
+    return manifest
+
+
+def _run(
+    job: Job,
+    manifests: Sequence[Manifest],
+    samples: Samples,
+    part_size: int,
+    executor: Executor,
+) -> None:
+    """Run the parts that a store lacks; each counts once its manifest names it."""
+    total = manifests[0].n_parts
+    pending = [n for n in range(total) if any(n not in m.parts for m in manifests)]
+    parts: list[tuple[int, Sequence[Sample]]] = [
+        (number, list(samples[number * part_size : (number + 1) * part_size])) for number in pending
+    ]
+    if not parts:
+        return
+    names = " and ".join(model.label for model in job.models)
+    job.progress.start(f"harvesting {names}", len(samples))
+    job.progress.advance(len(samples) - sum(len(part) for _, part in parts))
+    try:
+        for number, entries in executor.map(partial(harvest_part, job), parts):
+            for manifest, entry in zip(manifests, entries, strict=True):
+                manifest.parts[number] = entry
+                manifest.write()
+    finally:
+        job.progress.stop()
+
+
+def _require_rows(store: ActivationStore) -> None:
+    """A selection that fits no sample is an error with the words that were said instead."""
+    counts = store.counts
+    if counts["matched"]:
+        return
+    if len(store.quarantine) == sum(counts.values()):
+        first = store.quarantine[0]
+        raise DataError(
+            f"none of {len(store.quarantine)} samples could be read; {first['id']}: "
+            f"{first['reason']}",
+            remedy="check the paths of the images",
+        )
+    said = Counter(word for text in store.responses.values() for word in text.lower().split())
+    common = ", ".join(word for word, _ in said.most_common(10))
+    raise DataError(
+        f"none of {sum(counts.values())} responses holds {_wanted(store)}",
+        allowed=f"commonest words said: {common or 'none'}",
+        remedy="choose another word or prompt, or allow more new tokens",
+    )
+
+
+def _wanted(store: ActivationStore) -> str:
+    words = getattr(store.site.tokens, "words", ())
+    return " or ".join(repr(word) for word in words) or store.site.tokens.kind

@@ -1,0 +1,130 @@
+"""The manifest of a store: what makes a shard exist. Readable without torch.
+
+``manifest.json`` holds ``schema``, ``identity`` (everything that decides the numbers), ``about``
+(names and versions for people), ``n_parts``, and for each finished part its files with SHA-256, its
+counts and its quarantine list.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shiftlens.core.errors import MismatchError, StoreError
+from shiftlens.core.manifest import digest, read_json, write_json
+
+SCHEMA = 1
+_NAME = "manifest.json"
+
+
+@dataclass
+class Manifest:
+    """A store's manifest in memory; ``write`` replaces the file in one step.
+
+    Attributes:
+        root: the store's directory.
+        identity: model, data, site, mode: what must agree for a run to go on.
+        about: names and versions, which decide nothing.
+        n_parts: how many parts the whole run has.
+        parts: what is finished, by part number.
+    """
+
+    root: Path
+    identity: dict[str, Any]
+    about: dict[str, Any]
+    n_parts: int
+    parts: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
+
+    @property
+    def complete(self) -> bool:
+        """Whether every part is there."""
+        return len(self.parts) == self.n_parts
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Samples that matched, missed or failed, over all finished parts."""
+        kinds = ("matched", "missed", "failed")
+        return {kind: sum(part["counts"][kind] for part in self.parts.values()) for kind in kinds}
+
+    @property
+    def quarantine(self) -> list[dict[str, str]]:
+        """Samples that could not be read, with the reason."""
+        return [entry for part in self.ordered() for entry in part["quarantine"]]
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the identity and of every shard's bytes."""
+        return digest([self.identity, [part["sha256"] for part in self.ordered()]])
+
+    def ordered(self) -> list[dict[str, Any]]:
+        """Finished parts in order."""
+        return [self.parts[number] for number in sorted(self.parts)]
+
+    def write(self) -> None:
+        """Replace the file."""
+        value = {
+            "schema": SCHEMA,
+            "kind": "activations",
+            "identity": self.identity,
+            "about": self.about,
+            "n_parts": self.n_parts,
+            "parts": {str(number): self.parts[number] for number in sorted(self.parts)},
+        }
+        write_json(self.root / _NAME, value)
+
+
+def has_manifest(root: Path) -> bool:
+    """Whether a directory holds a store."""
+    return (root / _NAME).exists()
+
+
+def read_manifest(root: str | Path) -> Manifest:
+    """Read a store's manifest.
+
+    Raises:
+        StoreError: there is none, it is damaged, or it is of another schema.
+    """
+    folder = Path(root)
+    if not has_manifest(folder):
+        raise StoreError(f"{folder} holds no store", remedy="make one: shiftlens.harvest(...)")
+    value = read_json(folder / _NAME)
+    if not isinstance(value, dict) or value.get("kind") != "activations":
+        raise StoreError(f"{folder / _NAME} is not the manifest of a store")
+    if value.get("schema") != SCHEMA:
+        raise StoreError(
+            f"{folder} is a store of schema {value.get('schema')}",
+            allowed=f"schema {SCHEMA}",
+            remedy="harvest again, or read it with the version of shiftlens that wrote it",
+        )
+    parts = {int(number): part for number, part in value["parts"].items()}
+    return Manifest(folder, value["identity"], value["about"], value["n_parts"], parts)
+
+
+def require_same(found: Mapping[str, Any], wanted: Mapping[str, Any], root: Path) -> None:
+    """Refuse to go on with a store that another run began.
+
+    Raises:
+        MismatchError: names the first field that differs.
+    """
+    path, mine, theirs = _first_difference(wanted, found)
+    if path:
+        raise MismatchError(
+            f"{root} holds a store with another {path}: {_short(theirs)}, not {_short(mine)}",
+            remedy="choose another directory, or remove this one",
+        )
+
+
+def _first_difference(wanted: Any, found: Any, path: str = "") -> tuple[str, Any, Any]:
+    if isinstance(wanted, Mapping) and isinstance(found, Mapping):
+        for key in [*wanted, *(key for key in found if key not in wanted)]:
+            inner = f"{path}.{key}" if path else str(key)
+            result = _first_difference(wanted.get(key), found.get(key), inner)
+            if result[0]:
+                return result
+        return "", None, None
+    return ("", None, None) if wanted == found else (path, wanted, found)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

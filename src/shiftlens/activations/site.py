@@ -1,0 +1,68 @@
+"""``Site``: after which block, and at which token of each sample."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from shiftlens.activations.tokens import LastPrompt, Selection, selection_from
+from shiftlens.core.errors import SiteError
+
+if TYPE_CHECKING:
+    from shiftlens.models.model import Model
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place in the residual stream.
+
+    Attributes:
+        layer: index of a block, or several; the state is that block's output, before the final
+            norm. Negative ones count from the end.
+        tokens: which positions; the last prompt position by default.
+    """
+
+    layer: int | tuple[int, ...] = -1
+    tokens: Selection = field(default_factory=LastPrompt)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.layer, tuple) and not self.layer:
+            raise SiteError("a site needs at least one layer")
+        if not isinstance(self.tokens, Selection):
+            raise SiteError(
+                f"{self.tokens!r} selects no tokens",
+                allowed='shiftlens.tokens.word("dog"), tokens.last_prompt(), ...',
+            )
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The layers, also when there is only one."""
+        return self.layer if isinstance(self.layer, tuple) else (self.layer,)
+
+    def resolve(self, model: "Model") -> "Site":
+        """The same site with layers counted from 0.
+
+        Raises:
+            SiteError: a layer that the model does not have, or one named twice.
+        """
+        found = tuple(model.address.layer(layer, model.name) for layer in self.layers)
+        if len(set(found)) < len(found):
+            raise SiteError(f"layers {self.layers} name a block twice")
+        return replace(self, layer=found if isinstance(self.layer, tuple) else found[0])
+
+    def at(self, layer: int) -> "Site":
+        """The same tokens at one layer."""
+        return replace(self, layer=layer)
+
+    def describe(self) -> dict[str, Any]:
+        """The site as JSON."""
+        layer = list(self.layer) if isinstance(self.layer, tuple) else self.layer
+        return {"layer": layer, "tokens": self.tokens.describe()}
+
+
+def site_from(description: Mapping[str, Any]) -> Site:
+    """The site that ``describe`` wrote down."""
+    layer = description["layer"]
+    return Site(
+        layer=tuple(layer) if isinstance(layer, list) else layer,
+        tokens=selection_from(description["tokens"]),
+    )
