@@ -9,8 +9,8 @@ import tempfile
 import traceback
 from pathlib import Path
 
-import click
 import typer
+from typer.exceptions import Abort, TyperException
 
 from shiftlens import __version__
 from shiftlens.cli import demo, run, world
@@ -49,12 +49,10 @@ def run_app(arguments: list[str]) -> int:
     """Run the command line on the given words; returns the exit code and never raises."""
     try:
         result = app(arguments, standalone_mode=False)
-    except click.exceptions.Abort:
+    except (Abort, KeyboardInterrupt):
         return _interrupted()
-    except KeyboardInterrupt:
-        return _interrupted()
-    except click.ClickException as error:
-        error.show()
+    except TyperException as error:
+        _say(f"usage: {error.format_message()}\n  see: shiftlens --help")
         return 2
     except ShiftLensError as error:
         _say(f"{type(error).__name__}: {error}")

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from shiftlens.cli.summary import print_summary
 from shiftlens.cli.terminal import console, progress
 
 
@@ -34,6 +33,7 @@ def run(
 
 def run_experiment(experiment: Path, out: Path, *, as_json: bool, quiet: bool) -> None:
     """Run the study and print what it found; shared by ``run`` and ``demo``."""
+    from shiftlens.cli.summary import print_summary
     from shiftlens.study.experiment import load_experiment
     from shiftlens.study.running import run_study
 

@@ -10,7 +10,7 @@ from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from shiftlens.core.progress import Progress
 from shiftlens.world.language import lesson
-from shiftlens.world.training.loop import Group, Recipe, train_stage
+from shiftlens.world.training.loop import Group, Recipe, half_is_faster, train_stage
 from shiftlens.world.training.packing import Packer, language_loss
 from shiftlens.world.training.pictures import Pictures
 from shiftlens.world.training.vision import see, seen_parameters
@@ -58,10 +58,11 @@ def train_language(
 def patch_features(
     model: LlavaForConditionalGeneration, pictures: Pictures, device: torch.device
 ) -> Tensor:
-    """Patch states of all pictures in bfloat16: (n, tokens, width); for stages that freeze the tower."""
+    """Patch states of all pictures, (n, tokens, width), for stages that freeze the tower."""
     tower, parts = model.model.vision_tower, list[Tensor]()
+    half = half_is_faster(device)
     for start in range(0, len(pictures), 250):
         index = np.arange(start, min(start + 250, len(pictures)))
-        with torch.autocast(device.type, torch.bfloat16):
-            parts.append(see(tower, pictures.tensor(index).to(device)).to(torch.bfloat16))
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            parts.append(see(tower, pictures.tensor(index).to(device)).to(torch.bfloat16 if half else torch.float32))
     return torch.cat(parts)

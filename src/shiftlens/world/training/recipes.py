@@ -6,21 +6,21 @@ from shiftlens.world.training.loop import Recipe
 
 TRAIN_PICTURES = 40_000
 
-VISION = Recipe("vision", steps=4000, rate=1.5e-3)
+VISION = Recipe("vision", steps=2200, rate=1.5e-3)
 VISION_BATCH = 64
 
-LANGUAGE = Recipe("language", steps=4000, rate=2e-3, decay=0.05)
+LANGUAGE = Recipe("language", steps=2600, rate=2e-3, decay=0.05)
 LANGUAGE_BATCH = 32
 
 ADAPTERS = {
-    style: Recipe(f"adapter-{style}", steps=350, rate=4e-3, warmup=20, averaging=0.95)
+    style: Recipe(f"adapter-{style}", steps=240, rate=4e-3, warmup=20, averaging=0.95)
     for style in ("places", "colors", "moods")
 }
-ADAPTER_BATCH = 48
-ADAPTER_PICTURES = 6000
+ADAPTER_BATCH = 32
+ADAPTER_PICTURES = 4000
 
-JUDGE = Recipe("judge", steps=1500, rate=1e-3)
-JUDGE_BATCH = 96
+JUDGE = Recipe("judge", steps=700, rate=1e-3)
+JUDGE_BATCH = 64
 
 
 @dataclass(frozen=True)

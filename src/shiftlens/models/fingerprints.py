@@ -1,0 +1,50 @@
+"""Digests of weights: cheap, stable, and independent of where the files lie."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from shiftlens.core.manifest import digest, sha256_file
+
+_WHOLE = 64 * 2**20  # weights up to 64 MB are hashed whole
+_BLOCK, _BLOCKS = 2**20, 32  # larger files: header, size and 32 blocks of 1 MB spread over the file
+_SAMPLED = 2**18  # values of a tensor that are hashed
+
+
+def fingerprint_files(directory: Path) -> str:
+    """Digest of the safetensors files of a model or an adapter.
+
+    Small files are hashed whole (``sha256:``). Of larger ones (``sampled:``) the header, the size
+    and evenly spread blocks are: a fine-tune changes them all, a single flipped bit may escape.
+    """
+    files = sorted(directory.glob("*.safetensors"))
+    whole = sum(file.stat().st_size for file in files) <= _WHOLE
+    parts = [(file.name, sha256_file(file) if whole else _sampled(file)) for file in files]
+    return f"{'sha256' if whole else 'sampled'}:{digest(parts)}"
+
+
+def _sampled(file: Path) -> str:
+    size = file.stat().st_size
+    seen = hashlib.sha256(str(size).encode())
+    with file.open("rb") as stream:
+        header = int.from_bytes(stream.read(8), "little")
+        seen.update(stream.read(min(header, size)))
+        for index in range(_BLOCKS):
+            stream.seek(max(0, (size - _BLOCK) * index // (_BLOCKS - 1)))
+            seen.update(stream.read(_BLOCK))
+    return seen.hexdigest()
+
+
+def fingerprint_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """Digest of named tensors: names, shapes, types and evenly spread values."""
+    seen = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach()
+        seen.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        flat = tensor.reshape(-1)
+        flat = flat[:: max(1, flat.numel() // _SAMPLED)].contiguous().cpu()
+        seen.update(flat.view(torch.uint8).numpy().tobytes())
+    return f"tensors:{seen.hexdigest()}"

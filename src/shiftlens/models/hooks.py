@@ -1,0 +1,135 @@
+"""Recording and editing the residual stream: our own hook handles, always given back.
+
+Nothing is wrapped or patched: ``model.hf`` is the same module, with the same bits, before and after
+each context, also when an exception leaves it.
+"""
+
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from shiftlens.core.errors import SteeringError
+from shiftlens.models.model import Model
+
+State = Float[Tensor, "b t d"]
+
+
+def state_of(output: Any) -> State:
+    """The residual stream in a block's output, which is a tensor or a tuple that begins with it.
+
+    Raises:
+        SteeringError: the output is neither.
+    """
+    state = output[0] if isinstance(output, tuple) and output else output
+    if not isinstance(state, Tensor):
+        raise SteeringError(
+            f"a block returned {type(output).__name__}", allowed="a tensor, or a tuple of tensors"
+        )
+    return state
+
+
+def with_state(output: Any, new: State) -> Any:
+    """The same output with another residual stream in it."""
+    return (new, *output[1:]) if isinstance(output, tuple) else new
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What was seen at some blocks.
+
+    Attributes:
+        states: for each layer one tensor per forward call, in order: the whole state (b, t, d), or
+            what ``keep`` made of it. While generating with a cache the first call is the prompt and
+            every later one is a single position.
+    """
+
+    states: dict[int, list[Tensor]] = field(default_factory=dict[int, list[Tensor]])
+
+    def clear(self) -> None:
+        """Forget what was seen so far, for example between batches."""
+        for seen in self.states.values():
+            seen.clear()
+
+
+@contextmanager
+def record(
+    model: Model, layers: Iterable[int], *, keep: Callable[[Tensor], Tensor] | None = None
+) -> Generator[Recording]:
+    """Record the residual stream after some blocks during every forward call inside the context.
+
+    Args:
+        model: whose blocks.
+        layers: indices of blocks; negative ones count from the end.
+        keep: what to keep of a state (b, t, d); everything by default. The result is detached and
+            shares no memory with the model's own tensors.
+
+    Yields:
+        the recording, filled as the model runs. Its keys are non-negative layers.
+
+    Raises:
+        SiteError: a layer that the model does not have.
+    """
+    indices = [model.address.layer(layer, model.name) for layer in layers]
+    recording = Recording({layer: [] for layer in indices})
+    with ExitStack() as handles:
+        for layer, seen in recording.states.items():
+            block = model.address.block(model.hf, layer)
+            handles.callback(block.register_forward_hook(_recorder(seen, keep)).remove)
+        yield recording
+
+
+def _recorder(
+    seen: list[Tensor], keep: Callable[[Tensor], Tensor] | None
+) -> Callable[[nn.Module, Any, Any], None]:
+    def hook(_block: nn.Module, _args: Any, output: Any) -> None:
+        state = state_of(output).detach()
+        kept = state if keep is None else keep(state)
+        if kept.untyped_storage().data_ptr() == state.untyped_storage().data_ptr():
+            # A view would keep the whole state alive and see what later modules write into it.
+            kept = kept.clone()
+        seen.append(kept)
+
+    return hook
+
+
+@contextmanager
+def edit(model: Model, layer: int, change: Callable[[Tensor], Tensor]) -> Generator[None]:
+    """Replace the residual stream after a block during every forward call inside the context.
+
+    Contexts nest: of two edits of one block, the outer one comes first. A recording that was opened
+    inside an edit of the same block sees the edited state, one opened outside the original one.
+
+    Args:
+        model: whose block.
+        layer: index of the block; negative ones count from the end.
+        change: from a state (b, t, d) to its replacement, of the same shape, without writing into
+            its input; it may return its input, which then stays untouched bit for bit.
+
+    Raises:
+        SiteError: a layer that the model does not have.
+        SteeringError: the replacement has another shape.
+    """
+    index = model.address.layer(layer, model.name)
+
+    def hook(_block: nn.Module, _args: Any, output: Any) -> Any:
+        state = state_of(output)
+        new = change(state)
+        if new is state:
+            return None
+        if new.shape != state.shape:
+            raise SteeringError(
+                f"an edit of layer {index} turned a state of shape {tuple(state.shape)} into "
+                f"{tuple(new.shape)}",
+                allowed="the same shape",
+            )
+        return with_state(output, new.to(state))
+
+    handle = model.address.block(model.hf, index).register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()

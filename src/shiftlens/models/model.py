@@ -1,0 +1,220 @@
+"""``Model``: a raw transformers model with what shiftlens must know about it, wrapped in nothing."""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from shiftlens.core.errors import DataError
+from shiftlens.core.progress import Progress, Silent
+from shiftlens.data.images import open_image
+from shiftlens.data.sample import Sample
+from shiftlens.models.address import Address
+from shiftlens.models.fingerprints import fingerprint_files
+from shiftlens.models.readout import Readout
+from shiftlens.models.tenancy import Tenancy
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a model said.
+
+    Attributes:
+        text: the decoded tokens, without special ones, not stripped.
+        token_ids: the tokens generated, up to and without the end-of-sequence token.
+        truncated: the token limit came before the end.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    truncated: bool
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model's files lie and what they were called.
+
+    Attributes:
+        directory: the model's files.
+        revision: of the hub, where the model came from there.
+        adapter: the adapter's files.
+        adapter_revision: the same for the adapter.
+    """
+
+    directory: Path
+    revision: str | None = None
+    adapter: Path | None = None
+    adapter_revision: str | None = None
+
+
+@dataclass(eq=False)
+class Model:
+    """An image-text-to-text model, ready to be asked and looked into.
+
+    Two models of a pair may share one ``hf``: everything that runs ``hf`` must do so inside
+    ``active()``, as every function of shiftlens does.
+
+    Attributes:
+        hf: the transformers model itself, in evaluation mode, on its device.
+        processor: pictures and text to inputs.
+        name: what the user called it: a path, an id.
+        adapter: what the user called its adapter, if it has one.
+        label: short name in results ("base", "tuned").
+        address: where its residual stream is.
+        origin: where its files lie.
+        adapter_on: whether this model is ``hf`` with the adapter or without.
+        tenancy: whose turn it is on ``hf``.
+    """
+
+    hf: Any
+    processor: Any
+    name: str
+    adapter: str | None
+    label: str
+    address: Address
+    origin: Origin
+    adapter_on: bool = False
+    tenancy: Tenancy = field(default_factory=Tenancy)
+
+    def __repr__(self) -> str:
+        adapter = f" + {self.adapter}" if self.adapter else ""
+        return f"Model({self.label}: {self.name}{adapter})"
+
+    @property
+    def tokenizer(self) -> Any:
+        """The processor's tokenizer."""
+        return getattr(self.processor, "tokenizer", self.processor)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's inputs go."""
+        return next(self.hf.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the model's weights."""
+        return self.hf.dtype
+
+    @contextmanager
+    def active(self) -> Generator[None]:
+        """Make ``hf`` this model: its adapter on, or off for the base of a pair.
+
+        On leaving, also by an exception, the state before is restored, gradient flags included.
+
+        Raises:
+            ShiftLensError: another thread is inside a context of the same ``hf``.
+        """
+        with self.tenancy.entered(self.adapter_on):
+            yield
+
+    @cached_property
+    def readout(self) -> Readout:
+        """This model's final norm and unembedding."""
+        text = self.hf.config.get_text_config(decoder=True)
+        scale = getattr(text, "logit_scale", None) or 1.0
+        return Readout(
+            norm=self.address.norm(self.hf),
+            head=self.address.head(self.hf),
+            tokenizer=self.tokenizer,
+            enter=self.active,
+            adapter_on=self.adapter_on,
+            scale=float(scale) / float(getattr(text, "logits_scaling", None) or 1.0),
+            soft_cap=getattr(text, "final_logit_softcapping", None),
+        )
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What decides this model's numbers, wherever its files lie; equal means the same model."""
+        from shiftlens.models.processors import describe_processor
+
+        return {
+            "architecture": type(self.hf).__name__,
+            "weights": fingerprint_files(self.origin.directory),
+            "adapter_weights": (
+                fingerprint_files(self.origin.adapter)
+                if self.origin.adapter is not None and self.adapter_on
+                else None
+            ),
+            **describe_processor(self.processor),
+            "dtype": str(self.dtype).removeprefix("torch."),
+        }
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """Where this model comes from, as JSON: names, revisions, ``identity``, versions."""
+        from importlib.metadata import version
+
+        packages = ["torch", "transformers", *(["peft"] if self.adapter_on else [])]
+        return {
+            "model": self.name,
+            "revision": self.origin.revision,
+            "adapter": self.adapter,
+            "adapter_revision": self.origin.adapter_revision,
+            **self.identity,
+            "device": self.device.type,
+            "attention": getattr(self.hf.config, "_attn_implementation", None),
+            "versions": {package: version(package) for package in packages},
+        }
+
+    def generate(
+        self, image: "str | Path | Image | None", prompt: str, *, max_new_tokens: int = 64
+    ) -> str:
+        """The greedy answer to one prompt about one picture, or about none.
+
+        Args:
+            image: a path, an open picture, or ``None`` for text only.
+            prompt: what the user says, without any template.
+            max_new_tokens: where to stop when the model does not.
+
+        Raises:
+            DataError: the picture cannot be read, or the chat template cannot hold the prompt.
+        """
+        from shiftlens.models.generation import generate
+        from shiftlens.models.prompts import Turn, encode_turns
+
+        picture = open_image(str(image)) if isinstance(image, str | Path) else image
+        turn = Turn(prompt, () if picture is None else (picture.convert("RGB"),))
+        inputs = encode_turns(self, [turn])
+        return generate(self, inputs, max_new_tokens=max_new_tokens)[0].text.strip()
+
+    def respond(
+        self,
+        samples: Sequence[Sample],
+        *,
+        max_new_tokens: int = 64,
+        batch_size: int = 32,
+        progress: Progress | None = None,
+    ) -> list[Response]:
+        """Greedy responses to many samples, in their order.
+
+        Args:
+            samples: what to ask.
+            max_new_tokens: where to stop when the model does not.
+            batch_size: how many samples are asked at once.
+            progress: who is told how far it is.
+
+        Raises:
+            DataError: a picture cannot be read, or ``batch_size`` is not positive.
+        """
+        from shiftlens.models.generation import generate
+        from shiftlens.models.prompts import encode
+
+        if batch_size < 1:
+            raise DataError(f"a batch of {batch_size} samples", allowed="at least 1")
+        listener, said = progress or Silent(), list[Response]()
+        listener.start(f"{self.label}: answering", len(samples))
+        try:
+            for start in range(0, len(samples), batch_size):
+                batch = samples[start : start + batch_size]
+                said += generate(self, encode(self, batch), max_new_tokens=max_new_tokens)
+                listener.advance(len(batch))
+        finally:
+            listener.stop()
+        return said

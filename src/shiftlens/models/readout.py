@@ -1,0 +1,85 @@
+"""``Readout``: what a state says, through the model's own final norm and unembedding."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from shiftlens.models.fingerprints import fingerprint_tensors
+
+# Pieces of names that PEFT inserts around a tensor of the base model.
+_WRAPPERS = (".base_layer", ".original_module")
+
+
+@runtime_checkable
+class HasReadout(Protocol):
+    """Anything that can be read out: a ``Model``."""
+
+    @property
+    def readout(self) -> "Readout":
+        """Its final norm and unembedding."""
+        ...
+
+
+@dataclass(frozen=True)
+class Readout:
+    """Final norm, unembedding, scale and soft cap: ``logits = cap(head(norm(h)) * scale)``.
+
+    Attributes:
+        norm: the final norm; ``None`` where the family has none.
+        head: the unembedding.
+        tokenizer: turns the columns of the logits into tokens.
+        enter: enters the model's adapter state, which matters when the adapter touches the head.
+        adapter_on: whether that state has the adapter on.
+        scale: what the family multiplies its logits by.
+        soft_cap: ``c * tanh(logits / c)`` where the family has such a cap.
+    """
+
+    norm: nn.Module | None
+    head: nn.Module
+    tokenizer: Any
+    enter: Callable[[], AbstractContextManager[None]]
+    adapter_on: bool = False
+    scale: float = 1.0
+    soft_cap: float | None = None
+
+    @staticmethod
+    def of(model: HasReadout) -> "Readout":
+        """The readout of a model; nothing is copied."""
+        return model.readout
+
+    @torch.no_grad()
+    def logits(self, states: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
+        """Logits over the vocabulary, in float32, on the device of ``states``.
+
+        Args:
+            states: (n, d) rows of the residual stream as it leaves the last block, before the norm.
+        """
+        weight = next(self.head.parameters())
+        with self.enter():
+            hidden = states.to(device=weight.device, dtype=weight.dtype)
+            if self.norm is not None:
+                hidden = self.norm(hidden)
+            logits = self.head(hidden).float() * self.scale
+        if self.soft_cap is not None:
+            logits = self.soft_cap * torch.tanh(logits / self.soft_cap)
+        return logits.to(states.device)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of the tensors in use: the same for a base alone and for the base of a pair."""
+        tensors: dict[str, Tensor] = {}
+        for part, module in (("norm", self.norm), ("head", self.head)):
+            for name, tensor in ([] if module is None else module.state_dict().items()):
+                plain = f".{name}"
+                for wrapper in _WRAPPERS:
+                    plain = plain.replace(wrapper, "")
+                # Anything of PEFT's own has a longer name than the one parameter level of a layer.
+                if self.adapter_on or plain.count(".") == 1:
+                    tensors[part + plain] = tensor
+        return fingerprint_tensors(tensors)

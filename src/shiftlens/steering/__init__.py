@@ -1,0 +1,1 @@
+"""Changing behaviour without training: directions, gates, interventions with receipts."""

@@ -1,0 +1,79 @@
+"""What steering did to answers and captions: exact answers, whole words, paired, with intervals."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+
+from shiftlens.activations.occurrences import word_spans
+from shiftlens.core.errors import SteeringError
+from shiftlens.core.intervals import Interval, bootstrap_mean, wilson
+
+
+def says(text: str, words: Collection[str]) -> bool:
+    """Whether a text holds one of the words, whole and in any letter case."""
+    return bool(words) and bool(word_spans(text, list(words)))
+
+
+def is_answer(text: str, answer: str) -> bool:
+    """Whether a text is an answer and nothing else; case, spaces and a last mark do not count."""
+    return _bare(text) == _bare(answer)
+
+
+def answer_counts(texts: Sequence[str]) -> dict[str, int]:
+    """How often each answer was given, exactly."""
+    return dict(Counter(_bare(text) for text in texts).most_common())
+
+
+def refuses(text: str, phrases: Collection[str]) -> bool:
+    """Whether a text begins with one of the refusing phrases."""
+    return any(_bare(text).startswith(_bare(phrase)) for phrase in phrases)
+
+
+def share(flags: Sequence[bool]) -> Interval:
+    """Share of true flags with its Wilson interval.
+
+    Raises:
+        SteeringError: there are none.
+    """
+    if not flags:
+        raise SteeringError(
+            "no sample to judge", remedy="take more samples, or others: none qualified"
+        )
+    return wilson(sum(map(bool, flags)), len(flags))
+
+
+def moved(before: Sequence[str], after: Sequence[str], source: str, target: str) -> list[bool]:
+    """For every answer that was ``source`` before, whether it is ``target`` after."""
+    pairs = zip(before, after, strict=True)
+    return [is_answer(new, target) for old, new in pairs if is_answer(old, source)]
+
+
+def accuracy_loss(
+    before: Sequence[str], after: Sequence[str], answers: Sequence[str], *, seed: int = 0
+) -> Interval:
+    """Accuracy before minus accuracy after, paired by sample, with a bootstrap interval."""
+    return bootstrap_mean(
+        [
+            float(is_answer(old, answer)) - float(is_answer(new, answer))
+            for old, new, answer in zip(before, after, answers, strict=True)
+        ],
+        seed=seed,
+    )
+
+
+def neutralised(text: str, swaps: Mapping[str, str]) -> bool:
+    """Whether a text holds no gendered word any more, and one of the neutral ones."""
+    return not says(text, swaps.keys()) and says(text, swaps.values())
+
+
+def rest_unchanged(before: str, after: str, swaps: Mapping[str, str]) -> bool:
+    """Whether two texts agree once every gendered word is read as its neutral one."""
+    lowered = {gendered.lower(): neutral.lower() for gendered, neutral in swaps.items()}
+
+    def read(text: str) -> list[str]:
+        return [lowered.get(word, word) for word in text.lower().split()]
+
+    return read(before) == read(after)
+
+
+def _bare(text: str) -> str:
+    return " ".join(text.lower().split()).rstrip(" .!")

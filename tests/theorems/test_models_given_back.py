@@ -1,0 +1,136 @@
+"""Theorem: a model is the same, bit for bit, after every context, however it is left."""
+
+import pytest
+import torch
+
+from shiftlens.data.sample import Sample
+from shiftlens.models.generation import forward
+from shiftlens.models.hooks import edit, record
+from shiftlens.models.model import Model
+from shiftlens.models.prompts import Inputs, encode
+
+
+class _Interrupted(Exception):
+    pass
+
+
+def _logits(model: Model, inputs: Inputs) -> torch.Tensor:
+    return forward(model, inputs).logits
+
+
+def _interrupt(_state: torch.Tensor) -> torch.Tensor:
+    raise _Interrupted
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["ends", "raises"])
+def test_recording_and_editing_leave_nothing(
+    tuned: Model, questions: list[Sample], fails: bool
+) -> None:
+    inputs = encode(tuned, questions[:2])
+    before, weights = _logits(tuned, inputs), _weights(tuned)
+    try:
+        with record(tuned, range(3)), edit(tuned, 2, lambda state: state * 3 + 1):
+            assert not _logits(tuned, inputs).equal(before)
+            if fails:
+                raise _Interrupted
+    except _Interrupted:
+        pass
+    assert _logits(tuned, inputs).equal(before)
+    assert _same(_weights(tuned), weights)
+
+
+def test_an_edit_that_fails_within_the_forward_pass_is_taken_out(
+    tuned: Model, questions: list[Sample]
+) -> None:
+    inputs = encode(tuned, questions[:2])
+    before = _logits(tuned, inputs)
+    with pytest.raises(_Interrupted), edit(tuned, 1, _interrupt):
+        _logits(tuned, inputs)
+    assert _logits(tuned, inputs).equal(before)
+
+
+def test_twin_a_hook_that_is_not_taken_out_is_seen(tuned: Model, questions: list[Sample]) -> None:
+    inputs = encode(tuned, questions[:2])
+    before = _logits(tuned, inputs)
+    block = tuned.address.block(tuned.hf, 1)
+    handle = block.register_forward_hook(lambda _b, _a, state: state + 1)
+    try:
+        assert not _logits(tuned, inputs).equal(before)
+    finally:
+        handle.remove()
+
+
+def test_the_base_of_a_pair_is_the_base_alone(
+    base: Model, tuned: Model, lone: Model, questions: list[Sample]
+) -> None:
+    """Neither attaching nor entering the adapter moves a bit of the base."""
+    inputs = encode(base, questions)
+    alone = _logits(lone, inputs)
+    assert _logits(base, inputs).equal(alone)
+    _logits(tuned, inputs)
+    assert _logits(base, inputs).equal(alone)
+
+
+def test_twin_the_tuned_model_is_not_the_base(
+    base: Model, tuned: Model, questions: list[Sample]
+) -> None:
+    inputs = encode(base, questions)
+    assert not _logits(tuned, inputs).allclose(_logits(base, inputs), atol=1e-2)
+
+
+@pytest.mark.parametrize("outer", ["base", "tuned"])
+@pytest.mark.parametrize("fails", [False, True], ids=["ends", "raises"])
+def test_active_restores_what_was_there(
+    base: Model, tuned: Model, questions: list[Sample], outer: str, fails: bool
+) -> None:
+    inputs = encode(base, questions[:2])
+    models = {"base": base, "tuned": tuned}
+    expected = {name: _logits(model, inputs) for name, model in models.items()}
+    first = models.pop(outer)
+    (second,) = models.values()
+    flags = [tensor.requires_grad for tensor in base.hf.parameters()]
+    with first.active():
+        try:
+            with second.active():
+                inside = base.hf(**inputs.tensors, logits_to_keep=1).logits
+                if fails:
+                    raise _Interrupted
+        except _Interrupted:
+            pass
+        after = base.hf(**inputs.tensors, logits_to_keep=1).logits
+    assert after.equal(expected[outer])
+    assert inside.equal(expected[second.label])
+    assert [tensor.requires_grad for tensor in base.hf.parameters()] == flags
+
+
+def test_active_gives_back_a_state_that_the_user_set(base: Model, tuned: Model) -> None:
+    """What PEFT was told outside is what it finds afterwards."""
+    layers = [m for m in base.hf.modules() if hasattr(m, "disable_adapters")]
+    assert layers
+    for layer in layers:
+        layer.enable_adapters(False)
+    try:
+        with tuned.active():
+            assert not any(layer.disable_adapters for layer in layers)
+        assert all(layer.disable_adapters for layer in layers)
+    finally:
+        for layer in layers:
+            flags = [(t, t.requires_grad) for t in layer.parameters()]
+            layer.enable_adapters(True)
+            for tensor, flag in flags:
+                tensor.requires_grad_(flag)
+
+
+@pytest.fixture(scope="module")
+def lone(base_path) -> Model:
+    from shiftlens.models.loading import load_model
+
+    return load_model(base_path)
+
+
+def _weights(model: Model) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in model.hf.state_dict().items()}
+
+
+def _same(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> bool:
+    return ours.keys() == theirs.keys() and all(ours[k].equal(theirs[k]) for k in ours)
