@@ -25,7 +25,7 @@ _HOMES = {
     "load_pair": "shiftlens.models.loading",
     "read": "shiftlens.data.reading",
     "record": "shiftlens.models.hooks",
-    "report": "shiftlens.report.single",
+    "report": "shiftlens.reporting.single",
     "steer": "shiftlens.steering.applying",
     "tokens": "shiftlens.activations.tokens",
 }
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from shiftlens.models.hooks import record as record
     from shiftlens.models.loading import load_model as load_model
     from shiftlens.models.loading import load_pair as load_pair
-    from shiftlens.report.single import report as report
+    from shiftlens.reporting.single import report as report
     from shiftlens.shift.comparing import compare as compare
     from shiftlens.shift.concept_shift import ConceptShift as ConceptShift
     from shiftlens.steering.applying import steer as steer

@@ -30,5 +30,5 @@ def learn(store: ActivationStore, learner: ConceptLearner, *, layer: int | None 
         site=store.site_at(layer),
         sizes=learned.sizes,
         learner={**learner.options(), "report": learned.report},
-        provenance={"model": store.provenance, "store": store.fingerprint, "rows": len(store)},
+        provenance={**store.provenance, "store": store.fingerprint, "rows": len(store)},
     )

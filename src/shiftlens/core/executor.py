@@ -1,12 +1,13 @@
 """Who runs the parts of a long job: this process, or something that looks the same from here."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 
+@runtime_checkable
 class Executor(Protocol):
     """Runs one function over many independent, idempotent parts."""
 

@@ -8,6 +8,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -21,17 +22,25 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 @contextmanager
 def disk_guard(path: Path) -> Generator[None]:
-    """Turn a full disk into one sentence with a remedy; other OS errors pass."""
+    """Turn a full disk into one sentence with a remedy; every other error passes."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in _FULL or isinstance(error, MachineError):
+    except Exception as error:
+        if _errno(error) not in _FULL or isinstance(error, MachineError):
             raise
         raise MachineError(
             f"the disk is full while writing {path}",
             allowed="what was finished before is kept and counted; nothing half-written is",
             remedy="free some space, then run the same command again: it goes on from there",
         ) from error
+
+
+def _errno(error: Exception) -> int | None:
+    """The system's number for an error; safetensors, written in Rust, tells it in the text only."""
+    if isinstance(error, OSError):
+        return error.errno
+    named = re.search(r"\(os error (\d+)\)", str(error))
+    return int(named[1]) if named else None
 
 
 @contextmanager

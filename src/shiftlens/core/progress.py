@@ -1,8 +1,9 @@
 """How a long function tells how far it is, without knowing who listens."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Progress(Protocol):
     """A listener: the command line draws a bar, a notebook may count, a test may record."""
 

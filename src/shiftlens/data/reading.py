@@ -62,7 +62,7 @@ def _read_folder(path: Path, prompt: str | None) -> list[Sample]:
     if prompt is None:
         raise DataError(
             f"{path} is a folder of pictures without questions",
-            remedy='say what to ask: read(path, prompt="Describe the picture."), or --prompt',
+            remedy='say what to ask: read(path, prompt="Describe the picture.")',
         )
     pictures = sorted(
         file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in SUFFIXES
@@ -106,7 +106,7 @@ def _sample(row: dict[str, Any], path: Path, number: int, prompt: str | None) ->
     asked = prompt if prompt is not None else row.get("prompt")
     if not isinstance(asked, str):
         raise DataError(
-            f"{where} has no prompt", remedy="add one to the row, or pass prompt= / --prompt"
+            f"{where} has no prompt", remedy="add one to the row, or pass prompt="
         )
     single = row.get("image")
     refs: Any = row.get("images", [] if single is None else [single])

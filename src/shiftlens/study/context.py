@@ -3,21 +3,29 @@
 Samples and models are made when first asked for: a run whose stages are all cached loads no model.
 """
 
+import logging
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from shiftlens.core.manifest import digest, sha256_file
 from shiftlens.core.progress import Progress
 from shiftlens.data.reading import read
-from shiftlens.data.sample import Samples
+from shiftlens.core.errors import MismatchError
+from shiftlens.data.sample import Sample, Samples
 from shiftlens.data.sources import is_provided, provided_model, provided_samples
 from shiftlens.study.cache import StageCache
 from shiftlens.study.experiment import Experiment
 
 if TYPE_CHECKING:
+    from shiftlens.activations.site import Site
+    from shiftlens.activations.store import ActivationStore
     from shiftlens.models.model import Model
+
+_log = logging.getLogger(__name__)
 
 _WHOLE_FILE = 32 * 2**20  # files up to 32 MB are hashed whole, larger ones by size and time
 
@@ -77,6 +85,42 @@ class Context:
         from shiftlens.models.loading import load_pair
 
         return load_pair(self.base_path, self.tuned_path)
+
+
+    def harvest(
+        self,
+        models: "Sequence[Model]",
+        samples: Samples,
+        site: "Site",
+        out: Path,
+        *,
+        response: Literal["own", "base"] = "own",
+    ) -> "list[ActivationStore]":
+        """One store a model, in the run's own directory.
+
+        A store that an earlier version of the experiment left there is replaced: the directory
+        belongs to the run, and what it holds can be made again.
+        """
+        from shiftlens.activations.harvesting import harvest
+
+        options: dict[str, Any] = {
+            "response": response,
+            "batch_size": self.experiment.batch_size,
+            "max_new_tokens": self.experiment.max_new_tokens,
+            "progress": self.progress,
+        }
+        try:
+            return harvest(list(models), samples, site, out, **options)
+        except MismatchError as error:
+            _log.info("replacing %s: %s", out, error.given)
+            shutil.rmtree(out)
+            return harvest(list(models), samples, site, out, **options)
+
+    def shown(self, sample: Sample) -> str:
+        """The sample's first picture as the report names it: relative to the run where inside."""
+        path = Path(sample.images[0]) if sample.images else Path()
+        inside = path.is_relative_to(self.root)
+        return str(path.relative_to(self.root)) if inside else str(path)
 
 
 def _files_key(path: str) -> Any:

@@ -85,10 +85,12 @@ class StyleSpec(SteeringSpec):
 class NeutralSpec(SteeringSpec):
     """Captions whose ``gendered`` word should become its neutral one.
 
-    ``swaps`` maps each gendered word to the neutral word that it should become.
+    ``swaps`` maps each gendered word to the neutral word that it should become; ``k`` is the number
+    of concepts that the gate chooses among.
     """
 
     swaps: dict[str, str] = field(default_factory=dict[str, str])
+    k: int = 8
     goal_neutralised: float = 0.8
     goal_unchanged: float = 0.75
 

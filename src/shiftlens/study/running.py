@@ -2,7 +2,6 @@
 
 import platform
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +14,6 @@ from shiftlens.study.cache import Result, StageCache
 from shiftlens.study.context import Context
 from shiftlens.study.experiment import Experiment, SteeringSpec, WordsSpec
 from shiftlens.study.metrics import collect_metrics
-from shiftlens.study.page import report_data
 
 
 @dataclass(frozen=True)
@@ -23,8 +21,7 @@ class Outcome:
     """What a run leaves behind.
 
     Attributes:
-        metrics: the content of metrics.json.
-        data: what the report is drawn from.
+        metrics: the content of metrics.json, from which the report is drawn.
         report: the HTML file.
         reused: stages taken from an earlier run.
         computed: stages computed in this run.
@@ -32,7 +29,6 @@ class Outcome:
     """
 
     metrics: dict[str, Any]
-    data: dict[str, Any]
     report: Path
     reused: tuple[str, ...]
     computed: tuple[str, ...]
@@ -61,13 +57,12 @@ def run_study(
     words = {spec.name: _words(context, spec) for spec in experiment.words}
     steering = {spec.name: _steering(context, spec) for spec in experiment.steering}
     provenance = context.cache.run("provenance", [context.models_key], lambda: _origin(context))
-    data = report_data(experiment, words, steering, provenance)
-    seconds = _report(context, data, start)
-    metrics = collect_metrics(experiment, words, steering, seconds)
+    draft = collect_metrics(experiment, words, steering, provenance, _stages(context))
+    _report(context, draft)
+    metrics = {**draft, "seconds": _seconds(context, start)}
     write_json(root / "metrics.json", metrics)
     return Outcome(
         metrics=metrics,
-        data=data,
         report=root / "report.html",
         reused=tuple(context.cache.reused),
         computed=tuple(context.cache.computed),
@@ -100,27 +95,31 @@ def _origin(context: Context) -> Result:
     }
 
 
-def _report(context: Context, data: dict[str, Any], start: float) -> dict[str, float]:
-    """Write the page when its data are new; returns the seconds of every stage."""
-    from shiftlens.reporting.html import write_report
-
+def _report(context: Context, draft: dict[str, Any]) -> None:
+    """Write the page when what it shows is new, or when it is gone."""
     path = context.root / "report.html"
 
     def write() -> Result:
+        from shiftlens.reporting.html import write_report
+
         context.progress.start("report", 1)
-        write_report({**data, "seconds": stages()}, path, image_root=context.root)
+        write_report(draft, path, image_root=context.root)
         context.progress.stop()
         return {"bytes": path.stat().st_size}
 
-    def stages() -> dict[str, float]:
-        names = ("data", "harvest", "learn", "compare", "steer")
-        return {name: round(context.cache.seconds(name), 2) for name in names}
-
-    write_once: Callable[[], Result] = write
-    found = context.cache.run("report", data, write_once)
+    # How long the stages took does not make a new page.
+    found = context.cache.run("report", {**draft, "seconds": None}, write)
     if not path.exists() or path.stat().st_size != found["bytes"]:
         write()
-    seconds = {**stages(), "report": round(context.cache.seconds("report"), 2)}
-    # The total is what the results cost, also when this run only read them back.
-    fresh = time.perf_counter() - start if not context.cache.reused else sum(seconds.values())
-    return {"total": round(fresh, 2), **seconds}
+
+
+def _stages(context: Context) -> dict[str, float]:
+    names = ("data", "harvest", "learn", "compare", "steer")
+    return {name: round(context.cache.seconds(name), 2) for name in names}
+
+
+def _seconds(context: Context, start: float) -> dict[str, float]:
+    """Of every stage; the total is what the results cost, also when this run only read them back."""
+    seconds = {**_stages(context), "report": round(context.cache.seconds("report"), 2)}
+    total = sum(seconds.values()) if context.cache.reused else time.perf_counter() - start
+    return {"total": round(total, 2), **seconds}

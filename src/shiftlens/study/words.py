@@ -1,5 +1,6 @@
 """One token of interest, from samples to concepts, shift vectors and recovery."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,11 @@ from shiftlens.study.context import Context
 from shiftlens.study.experiment import WordsSpec
 
 if TYPE_CHECKING:
-    pass
+    from shiftlens.activations.store import ActivationStore
+    from shiftlens.concepts.kmeans import KMeans
+
+_TEXTS = ("base", "on_base_text", "tuned")
+_RANDOM_DRAWS = 5
 
 
 def study_words(context: Context, spec: WordsSpec) -> Result:
@@ -41,30 +46,96 @@ def _folder(context: Context, spec: WordsSpec) -> Path:
 def _harvest(context: Context, spec: WordsSpec) -> Result:
     """Base on its own text, and the tuned model both on that text and on its own."""
     from shiftlens.activations import tokens
-    from shiftlens.activations.harvesting import harvest
     from shiftlens.activations.site import Site
 
-    folder, experiment = _folder(context, spec), context.experiment
-    samples, (base, tuned) = context.samples(spec.data), context.models
+    folder, (base, tuned) = _folder(context, spec), context.models
+    samples = context.samples(spec.data)
     site = Site(layer=spec.layer, tokens=tokens.word(*spec.members))
-    options = {"batch_size": experiment.batch_size, "max_new_tokens": experiment.max_new_tokens}
-    stores = [
-        *harvest(
-            [base, tuned],
-            samples,
-            site,
-            folder / "base-text",
-            response="base",
-            progress=context.progress,
-            **options,
-        ),
-        harvest(tuned, samples, site, folder / "own-text", progress=context.progress, **options),
-    ]
+    pair = context.harvest([base, tuned], samples, site, folder / "base-text", response="base")
+    own = context.harvest([tuned], samples, site, folder / "own-text")
+    stores = [*pair, *own]
     return {
-        "counts": dict(
-            zip(("base", "on_base_text", "tuned"), (s.counts for s in stores), strict=True)
-        ),
+        "counts": dict(zip(_TEXTS, (store.counts for store in stores), strict=True)),
         "fingerprints": [store.fingerprint for store in stores],
-        "site": site.resolve(base).describe(),
+        "paths": [str(store.path.relative_to(context.root)) for store in stores],
+        "layer": site.resolve(base).layer,
         "samples": len(samples),
     }
+
+
+def _stores(context: Context, spec: WordsSpec) -> "list[ActivationStore]":
+    from shiftlens.activations.store import ActivationStore
+
+    base, tuned = context.models
+    folder = _folder(context, spec)
+    paths = (
+        folder / "base-text" / base.label,
+        folder / "base-text" / tuned.label,
+        folder / "own-text" / tuned.label,
+    )
+    return [ActivationStore.open(path) for path in paths]
+
+
+def _learner(context: Context, spec: WordsSpec) -> "KMeans":
+    from shiftlens.concepts.kmeans import KMeans
+
+    return KMeans(k=spec.k, seed=context.experiment.seed)
+
+
+def _learn(context: Context, spec: WordsSpec) -> Result:
+    """Concepts of the base model, and how well they agree with what is known of the pictures."""
+    from shiftlens.concepts.baselines import RandomSamples
+    from shiftlens.concepts.grounding.ground import ground
+    from shiftlens.concepts.learning import learn
+    from shiftlens.concepts.quality import agreement, explained
+
+    experiment, (base, _) = context.experiment, context.models
+    store = _stores(context, spec)[0]
+    learned = learn(store, _learner(context, spec))
+    concepts = ground(
+        learned, store, base.readout, n_words=experiment.n_words, stop_words=experiment.stop_words
+    )
+    concepts.save(_folder(context, spec) / "concepts")
+    acts = store.states()
+    baselines = [
+        learn(store, RandomSamples(k=spec.k, seed=experiment.seed + draw))
+        for draw in range(_RANDOM_DRAWS)
+    ]
+
+    def scores(factor: str) -> dict[str, float]:
+        values: Sequence[Any] = store.label(factor)
+        random = [agreement(one.assign(acts), values) for one in baselines]
+        return {
+            "learned": agreement(concepts.assign(acts), values),
+            "random": sum(random) / len(random),
+        }
+
+    return {
+        "k": spec.k,
+        "explained": explained(concepts, acts),
+        "ami": {factor: scores(factor) for factor in spec.factors},
+    }
+
+
+def _compare(context: Context, spec: WordsSpec) -> Result:
+    """What fine-tuning did to the concepts; the shift itself lies beside as an artefact."""
+    from shiftlens.reporting.data import describe_shift
+    from shiftlens.shift.comparing import compare
+
+    experiment, (base, tuned) = context.experiment, context.models
+    on_own, on_base, own = _stores(context, spec)
+    shift = compare(
+        on_own,
+        own,
+        _learner(context, spec),
+        readouts=(base.readout, tuned.readout),
+        on_base_text=on_base,
+        n_words=experiment.n_words,
+        stop_words=experiment.stop_words,
+        seed=experiment.seed,
+        draws=spec.draws,
+        progress=context.progress,
+    )
+    shift.save(_folder(context, spec) / "shift")
+    samples = context.samples(spec.data)
+    return describe_shift(shift, {s.id: context.shown(s) for s in samples if s.images})

@@ -1,0 +1,85 @@
+"""What ``run`` and ``demo`` say in the end: what fine-tuning did, what steering did, where to look."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shiftlens.cli.terminal import console, table
+from shiftlens.study.running import Outcome
+
+_SHOWN = 3
+
+
+def print_summary(outcome: Outcome) -> None:
+    """Print the findings of a run in at most eighty columns."""
+    out, metrics = console(), outcome.metrics
+    out.print(f"[bold]{_safe(metrics['title'])}[/bold]")
+    for name, toi in metrics["toi"].items():
+        out.print()
+        _print_toi(name, toi)
+    if metrics["steering"]:
+        out.print()
+        _print_steering(metrics["steering"])
+    out.print()
+    again = " (resumed: finished stages were reused)" if outcome.reused else ""
+    out.print(f"done in {outcome.seconds:.0f} s{again}")
+    out.print(f"  report   {outcome.report}", markup=False, soft_wrap=True)
+    out.print(f"  numbers  {outcome.report.with_name('metrics.json')}", markup=False, soft_wrap=True)
+
+
+def _print_toi(name: str, toi: Mapping[str, Any]) -> None:
+    out, rows, recovery = console(), toi["rows"], toi["recovery"]
+    out.print(
+        f"[bold]“{_safe(name)}”[/bold] at block {toi['layer']}: {rows['matched']} states of "
+        f"{toi['samples']} pictures ({rows['missed']} do not say it, {rows['failed']} failed), "
+        f"{toi['concepts']['k']} concepts"
+    )
+    changes = sorted(toi["changes"], key=lambda change: change["overlap"])[:_SHOWN]
+    lines = [
+        (
+            ", ".join(change["contrastive_base"][:3]),
+            ", ".join(change["came"][:3]) or "-",
+            f"{change['overlap']:.2f}",
+            f"{change['consistency']:+.2f}",
+        )
+        for change in changes
+    ]
+    columns = ("most changed concepts", "words that came", "overlap", "consistency")
+    out.print(table("", columns, lines))
+    curves, at = recovery["centred_cosine"], recovery["strength"].index(1.0)
+    values = ", ".join(f"{key} {curve[at]:.2f}" for key, curve in curves.items())
+    out.print(f"recovered by adding shifts (centred cosine): {values}")
+    for control in ("global", "shuffled"):
+        gap = recovery[f"concept_minus_{control}"]
+        verdict = "above" if gap["low"] > 0 else "[bold]not[/bold] above"
+        out.print(
+            f"  concept shifts are {verdict} the {control} control: "
+            f"{gap['estimate']:+.3f} {_interval(gap)}"
+        )
+
+
+def _print_steering(steering: Mapping[str, Mapping[str, Any]]) -> None:
+    out = console()
+    for found in steering.values():
+        out.print(f"[bold]{_safe(found['title'])}[/bold] (n = {found['n']})")
+        lines = [
+            (
+                _safe(figure["label"]),
+                f"{figure['estimate']:.2f}",
+                _interval(figure),
+                _safe(figure["goal"] or ""),
+                {True: "reached", False: "MISSED", None: ""}[figure["holds"]],
+            )
+            for figure in found["figures"]
+        ]
+        out.print(table("", ("", "share", "95 %", "goal", ""), lines))
+
+
+def _interval(numbers: Mapping[str, float]) -> str:
+    return f"\\[{numbers['low']:.2f}, {numbers['high']:.2f}]"
+
+
+def _safe(text: str) -> str:
+    """Text of a model or a user is never markup."""
+    from rich.markup import escape
+
+    return escape(text)

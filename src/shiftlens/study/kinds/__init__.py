@@ -1,0 +1,1 @@
+"""One file for each kind of steering that an experiment can ask for."""

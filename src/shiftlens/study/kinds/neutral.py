@@ -1,0 +1,118 @@
+"""Gendered words that should become neutral ones, the rest of the caption left alone."""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from shiftlens.core.errors import SteeringError
+from shiftlens.study.cache import Result
+from shiftlens.study.context import Context
+from shiftlens.study.experiment import NeutralSpec
+from shiftlens.study.trial import Trial
+
+if TYPE_CHECKING:
+    from shiftlens.activations.store import ActivationStore
+    from shiftlens.steering.applying import Intervention
+
+
+def study_neutral(context: Context, spec: NeutralSpec) -> Result:
+    """One concept-to-concept vector and one nearest-concept gate for every gendered word.
+
+    The gate is about a word of the response, so it is decided from an unsteered pass.
+    """
+    from shiftlens.activations import tokens
+    from shiftlens.activations.site import Site
+    from shiftlens.steering.applying import Intervention
+    from shiftlens.steering.directions import random_like
+    from shiftlens.steering.outcomes import neutralised, rest_unchanged, says, share
+
+    trial = Trial.begin(context, spec)
+    words = sorted({*spec.swaps, *spec.swaps.values()})
+    site = Site(layer=spec.layer, tokens=tokens.word(*words))
+    store = context.harvest([trial.model], trial.fit, site, trial.folder / "fit")[0]
+    interventions = _interventions(trial, spec, store)
+    said = trial.ask(trial.judge)
+    chosen = [i for i, text in enumerate(said) if says(text, spec.swaps)]
+    if not chosen:
+        raise SteeringError(f"no caption of {spec.data!r} says {' or '.join(spec.swaps)}")
+    samples, before = [trial.judge[i] for i in chosen], [said[i] for i in chosen]
+    after = trial.steered(samples, interventions, "gated")
+    controls = [
+        Intervention(random_like(one.vector, context.experiment.seed), one.strength, one.scope,
+                     one.gate)
+        for one in interventions
+    ]  # fmt: skip
+    random = trial.steered(samples, controls, "random direction")
+    done = [neutralised(text, spec.swaps) for text in after]
+    kept = [
+        rest_unchanged(old, new, spec.swaps)
+        for old, new, flag in zip(before, after, done, strict=True)
+        if flag
+    ]
+    effect, unchanged = share(done), share(kept) if kept else share([False])
+    trial.figure("neutralised", "gendered captions neutralised", effect,
+                 goal=f">= {spec.goal_neutralised:g}")  # fmt: skip
+    trial.figure(
+        "rest_unchanged",
+        "rest of those captions unchanged",
+        unchanged,
+        role="side effect",
+        goal=f">= {spec.goal_unchanged:g}",
+    )
+    trial.figure(
+        "neutralised_random",
+        "neutralised by random directions of equal length",
+        share([neutralised(text, spec.swaps) for text in random]),
+        role="control",
+    )
+    shown = [
+        trial.example(s, {"unsteered": old, "steered": new})
+        for s, old, new in zip(samples, before, after, strict=True)
+    ]
+    return trial.result(
+        len(samples),
+        "from the mean state that emits the gendered word to the one that emits the neutral word, "
+        "added only where an unsteered answer's state is nearest to a concept of that word",
+        shown,
+        kind="neutral",
+        neutralised=effect.estimate,
+        rest_unchanged=unchanged.estimate,
+    )
+
+
+def _interventions(
+    trial: Trial, spec: NeutralSpec, store: "ActivationStore"
+) -> "list[Intervention]":
+    from shiftlens.concepts.kmeans import KMeans
+    from shiftlens.concepts.learning import learn
+    from shiftlens.steering.directions import mean_difference
+    from shiftlens.steering.gates import NearestConcept, TwoPassGate
+
+    concepts = learn(store, KMeans(k=spec.k, seed=trial.context.experiment.seed))
+    labels, rows = concepts.assign(store.states()).tolist(), store.rows
+    counts = Counter((label, row.word.lower()) for label, row in zip(labels, rows, strict=True))
+    found: list[Intervention] = []
+    for gendered, neutral in spec.swaps.items():
+        own = [
+            index
+            for index in range(concepts.k)
+            if 2 * counts[index, gendered] > sum(counts[index, word] for word in _all(spec))
+        ]
+        if not own:
+            raise SteeringError(
+                f"no concept of {spec.data!r} belongs mostly to the word {gendered!r}",
+                remedy="raise k, or give more samples in which the model says it",
+            )
+        vector = mean_difference(
+            store,
+            source=lambda row, word=gendered: row.word.lower() == word,
+            target=lambda row, word=neutral: row.word.lower() == word,
+            name=f"{gendered} to {neutral}",
+        )
+        trial.keep(vector, f"{gendered}-to-{neutral}")
+        gate = TwoPassGate(NearestConcept.of(concepts, own, store))
+        found.append(trial.intervene(vector, gate=gate))
+    return found
+
+
+def _all(spec: NeutralSpec) -> set[str]:
+    return {*spec.swaps, *spec.swaps.values()}

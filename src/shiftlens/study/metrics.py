@@ -1,0 +1,51 @@
+"""metrics.json: one document with everything that a run found; the report is drawn from it alone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shiftlens.study.cache import Result
+from shiftlens.study.experiment import Experiment, WordsSpec
+
+SCHEMA = 1
+
+
+def collect_metrics(
+    experiment: Experiment,
+    words: Mapping[str, Result],
+    steering: Mapping[str, Result],
+    provenance: Mapping[str, Any],
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    """Put the results of all stages together; keys are documented in docs/formats/metrics.md."""
+    return {
+        "schema": SCHEMA,
+        "title": experiment.title,
+        "subtitle": experiment.subtitle,
+        "models": {
+            "base": {"name": experiment.base, **provenance["base"]},
+            "tuned": {"name": experiment.tuned, **provenance["tuned"]},
+        },
+        "versions": provenance["versions"],
+        "seed": experiment.seed,
+        "seconds": dict(seconds),
+        "toi": {spec.name: _toi(spec, words[spec.name]) for spec in experiment.words},
+        "steering": {spec.name: steering[spec.name] for spec in experiment.steering},
+    }
+
+
+def _toi(spec: WordsSpec, found: Result) -> dict[str, Any]:
+    harvest, learned, compared = found["harvest"], found["learn"], found["compare"]
+    recovery = dict(compared["recovery"])
+    # Words are compared the published way; the curve belongs beside the cosines.
+    if compared.get("published"):
+        recovery.setdefault("t_overlap", compared["published"]["t_overlap"])
+    return {
+        "layer": harvest["layer"],
+        "members": list(spec.members),
+        "samples": harvest["samples"],
+        "rows": harvest["counts"]["base"],
+        "rows_by_text": harvest["counts"],
+        "concepts": {"k": learned["k"], "explained": learned["explained"], "ami": learned["ami"]},
+        **compared,
+        "recovery": recovery,
+    }
