@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from shiftlens.models.loading import load_model, load_pair
-from shiftlens.models.model import Model
 
 from benchmarks.figures import Figure, from_interval, main, share
 from shiftlens.core.intervals import bootstrap_mean
 from shiftlens.data.reading import read
 from shiftlens.data.sample import Sample
+from shiftlens.models.loading import load_model, load_pair
+from shiftlens.models.model import Model
 from shiftlens.world import grammar, models
 from shiftlens.world.language import BIASED, REFUSAL
 from shiftlens.world.scenes import Scene

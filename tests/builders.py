@@ -4,8 +4,10 @@ Each ``build_*`` writes a directory as ``save_pretrained`` would, processor and 
 included, that ``load_model`` reads. Two calls with the same arguments write the same bytes.
 """
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,13 +15,19 @@ from PIL import Image
 
 from shiftlens.models.processors import pictures_only
 
+if TYPE_CHECKING:
+    from shiftlens.activations.store import ActivationStore
+    from shiftlens.concepts.vectors import SteeringVector
+
 PAD, BOS, EOS, UNKNOWN = 0, 1, 2, 3
 _SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
 WORDS = tuple(
-    "user assistant : . , ? a the is are in on of and no yes one two what picture describe this "
-    "man woman person dog cat bus surfer skier beach snow street standing running red blue small"
-    .split()
-)  # fmt: skip
+    (
+        "user assistant : . , ? a the is are in on of and no yes one two what picture describe "
+        "this man woman person dog cat bus surfer skier beach snow street standing running red "
+        "blue small "
+    ).split()
+)
 
 # Standard list-of-parts template; ``@`` stands for what the family writes for one picture.
 _TEMPLATE = (
@@ -151,8 +159,14 @@ def build_qwen2_vl(path: Path, *, seed: int = 0) -> Path:
                 "mrope_section": [1, 1, 2],
             },
         },
-        vision_config={"depth": 2, "embed_dim": 32, "num_heads": 2, "hidden_size": 32,
-                       "patch_size": 8, "mlp_ratio": 2},  # fmt: skip
+        vision_config={
+            "depth": 2,
+            "embed_dim": 32,
+            "num_heads": 2,
+            "hidden_size": 32,
+            "patch_size": 8,
+            "mlp_ratio": 2,
+        },
         image_token_id=image,
         video_token_id=video,
         vision_start_token_id=start,
@@ -181,8 +195,14 @@ def build_idefics3(path: Path, *, seed: int = 0) -> Path:
     tokenizer = build_tokenizer(extra)
     config = Idefics3Config(
         text_config=LlamaConfig(vocab_size=len(tokenizer), **_TEXT),
-        vision_config={"image_size": 32, "patch_size": 8, "hidden_size": 32, "num_hidden_layers": 2,
-                       "num_attention_heads": 2, "intermediate_size": 48},  # fmt: skip
+        vision_config={
+            "image_size": 32,
+            "patch_size": 8,
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "intermediate_size": 48,
+        },
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
         scale_factor=2,
         pad_token_id=PAD,
@@ -244,6 +264,105 @@ def build_pictures(folder: Path, n: int = 6, *, seed: int = 0) -> list[Path]:
         Image.fromarray(np.clip(colour + noise, 0, 255).astype(np.uint8)).save(path)
         paths.append(path)
     return paths
+
+
+def build_store(
+    path: Path,
+    states: torch.Tensor | Mapping[int, torch.Tensor],
+    *,
+    ids: Sequence[str] | None = None,
+    labels: Sequence[Mapping[str, Any]] | None = None,
+    images: Sequence[str] | None = None,
+    responses: Sequence[str] | None = None,
+    model: Mapping[str, Any] | None = None,
+    data: str = "data",
+    shards: int = 1,
+) -> "ActivationStore":
+    """A finished store of given states (n, d), as ``harvest`` would have written it.
+
+    Args:
+        path: its directory.
+        states: of one layer, number 0, or of several by number.
+        ids: of the samples; ``s0``, ``s1``, ... by default.
+        labels: of the samples.
+        images: of the samples.
+        responses: of the samples.
+        model: identity of the model; weights are ``weights`` by default.
+        data: fingerprint of the samples.
+        shards: how many parts the rows are spread over.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from safetensors.torch import save_file
+
+    from shiftlens.activations.manifest import Manifest
+    from shiftlens.activations.site import Site
+    from shiftlens.activations.store import ActivationStore
+    from shiftlens.activations.tokens import word
+    from shiftlens.core.manifest import sha256_file
+
+    layers = dict(states) if isinstance(states, Mapping) else {0: states}
+    n = len(next(iter(layers.values())))
+    names = list(ids) if ids is not None else [f"s{row}" for row in range(n)]
+    layer = tuple(layers) if len(layers) > 1 else next(iter(layers))
+    identity = {
+        "model": dict(model or {"weights": "weights"}),
+        "data": data,
+        "site": Site(layer, word("dog")).describe(),
+        "text": "own",
+        "options": {},
+    }
+    manifest = Manifest(path, identity, {"model": "synthetic"}, shards)
+    path.mkdir(parents=True, exist_ok=True)
+    for number, part in enumerate(np.array_split(np.arange(n), shards)):
+        files = {"shard": f"shard-{number}.safetensors", "rows": f"rows-{number}.parquet"}
+        chosen = torch.from_numpy(part)
+        tensors = {f"layer.{at}": all_[chosen].contiguous() for at, all_ in layers.items()}
+        save_file(tensors, path / files["shard"])
+        rows = [
+            {
+                "sample_id": names[row],
+                "image": images[row] if images is not None else f"{names[row]}.png",
+                "prompt": "what is this ?",
+                "response": responses[row] if responses is not None else "a dog",
+                "token_ids": [0],
+                "truncated": False,
+                "status": "matched",
+                "word": "dog",
+                "position": 1,
+                "state": at,
+                "labels": json.dumps(dict(labels[row]) if labels is not None else {}),
+            }
+            for at, row in enumerate(part)
+        ]
+        pq.write_table(pa.Table.from_pylist(rows), path / files["rows"])
+        manifest.parts[number] = {
+            **files,
+            "n": len(part),
+            "counts": {"matched": len(part), "missed": 0, "failed": 0},
+            "quarantine": [],
+            "sha256": {kind: sha256_file(path / name) for kind, name in files.items()},
+        }
+    manifest.write()
+    return ActivationStore.open(path)
+
+
+def build_vector(
+    d: int = 32, *, layer: int = 1, length: float = 6.0, seed: int = 0, **fields: Any
+) -> "SteeringVector":
+    """A random direction of a given length at a layer; ``fields`` override the vector's own."""
+    from shiftlens.activations.site import Site
+    from shiftlens.concepts.vectors import SteeringVector
+
+    noise = torch.randn(d, generator=torch.Generator().manual_seed(seed))
+    options: dict[str, Any] = {
+        "site": Site(layer),
+        "name": f"random {seed}",
+        "kind": "test",
+        "state_norm": 1.0,
+        **fields,
+    }
+    return SteeringVector(torch.nn.functional.normalize(noise, dim=0) * length, **options)
 
 
 def _save(path: Path, kind: Any, config: Any, processor: Any, seed: int) -> Path:

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.builders import build_adapter, build_llava, build_pictures
 
 from shiftlens.data.sample import Sample
 from shiftlens.models.loading import load_model, load_pair
 from shiftlens.models.model import Model
-from tests.builders import build_adapter, build_llava, build_pictures
 
 _SHIPPED = Path(__file__).parents[1] / "src" / "shiftlens" / "world" / "models"
 # Until the world's own model is trained, its forerunner serves.
@@ -89,8 +89,20 @@ def tiny(_tiny: Model) -> Iterator[Model]:
 
 
 @pytest.fixture(scope="session")
+def _brief(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return load_model(build_llava(tmp_path_factory.mktemp("tiny") / "brief", seed=1))
+
+
+@pytest.fixture
+def brief(_brief: Model) -> Iterator[Model]:
+    """A random LLaVA that ends the first of ``questions`` after four tokens, the others later."""
+    yield _brief
+    _assert_given_back(_brief)
+
+
+@pytest.fixture(scope="session")
 def byte_model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    """A random LLaVA with one token a byte: every word has several tokens, any script is covered."""
+    """A random LLaVA with one token a byte: every word has several tokens, any script works."""
     return load_model(build_llava(tmp_path_factory.mktemp("tiny") / "bytes", by_bytes=True))
 
 

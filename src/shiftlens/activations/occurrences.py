@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from os.path import commonprefix
 
 # Scripts that write words without spaces: a word may touch its neighbours there.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
@@ -79,6 +78,12 @@ def _token_ends(
     """
     ends: list[int] = []
     for count in range(1, len(token_ids) + 1):
-        shared = commonprefix([decode(token_ids[:count]), text])
-        ends.append(max(len(shared), ends[-1] if ends else 0))
+        shared = _shared_length(decode(token_ids[:count]), text)
+        ends.append(max(shared, ends[-1] if ends else 0))
     return ends
+
+
+def _shared_length(left: str, right: str) -> int:
+    """How many characters two texts begin with in common."""
+    differing = (i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b)
+    return next(differing, min(len(left), len(right)))

@@ -60,7 +60,7 @@ def harvest_part(job: Job, part: tuple[int, Sequence[Sample]]) -> tuple[int, lis
     for start in range(0, len(samples), job.batch_size):
         _batch(job, samples[start : start + job.batch_size], tables, quarantine)
     entries = [
-        _write(root, number, job.site, table, quarantine)
+        _write(root, number, table, quarantine)
         for root, table in zip(job.roots, tables, strict=True)
     ]
     return number, entries
@@ -200,7 +200,7 @@ def _row(
 
 
 def _write(
-    root: Path, number: int, site: Site, table: _Table, quarantine: list[dict[str, str]]
+    root: Path, number: int, table: _Table, quarantine: list[dict[str, str]]
 ) -> dict[str, Any]:
     """Write shard and rows, each in one step; they count once the manifest names them."""
     import pyarrow as pa

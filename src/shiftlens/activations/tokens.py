@@ -108,7 +108,7 @@ class LastPrompt(Selection):
 
     kind: ClassVar[str] = "last prompt"
 
-    def picks(self, sample: Sample, said: Said) -> list[Pick]:
+    def picks(self, sample: Sample, said: Said) -> list[Pick]:  # noqa: ARG002
         """Always one."""
         return [Pick((0,))]
 
@@ -119,7 +119,7 @@ class FirstResponse(Selection):
 
     kind: ClassVar[str] = "first response"
 
-    def picks(self, sample: Sample, said: Said) -> list[Pick]:
+    def picks(self, sample: Sample, said: Said) -> list[Pick]:  # noqa: ARG002
         """One, unless the response is empty."""
         if not said.token_ids:
             raise Missed
@@ -134,7 +134,7 @@ class MeanResponse(Selection):
 
     kind: ClassVar[str] = "mean response"
 
-    def picks(self, sample: Sample, said: Said) -> list[Pick]:
+    def picks(self, sample: Sample, said: Said) -> list[Pick]:  # noqa: ARG002
         """One, unless the response is empty."""
         if not said.token_ids:
             raise Missed
@@ -148,7 +148,7 @@ class MeanImage(Selection):
     kind: ClassVar[str] = "mean image"
     part: ClassVar[str] = "image"
 
-    def picks(self, sample: Sample, said: Said) -> list[Pick]:
+    def picks(self, sample: Sample, said: Said) -> list[Pick]:  # noqa: ARG002
         """One, unless the sample has no image."""
         if not sample.images:
             raise Missed

@@ -1,4 +1,4 @@
-"""What ``run`` and ``demo`` say in the end: what fine-tuning did, what steering did, where to look."""
+"""What ``run`` and ``demo`` say in the end: what fine-tuning and steering did, where to look."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +23,9 @@ def print_summary(outcome: Outcome) -> None:
     again = " (resumed: finished stages were reused)" if outcome.reused else ""
     out.print(f"done in {outcome.seconds:.0f} s{again}")
     out.print(f"  report   {outcome.report}", markup=False, soft_wrap=True)
-    out.print(f"  numbers  {outcome.report.with_name('metrics.json')}", markup=False, soft_wrap=True)
+    out.print(
+        f"  numbers  {outcome.report.with_name('metrics.json')}", markup=False, soft_wrap=True
+    )
 
 
 def _print_toi(name: str, toi: Mapping[str, Any]) -> None:

@@ -131,7 +131,9 @@ class Concepts:
     def from_data(cls, vectors: Tensor, data: Mapping[str, Any]) -> "Concepts":
         """The concepts that ``to_data`` described."""
         rest = dict(data)
-        lists = {name: _tuples(rest.pop(name)) for name in ("words", "contrastive", "images")}
+        lists: dict[str, Any] = {
+            name: _tuples(rest.pop(name)) for name in ("words", "contrastive", "images")
+        }
         site, sizes = site_from(rest.pop("site")), tuple(rest.pop("sizes"))
         return cls(vectors, site=site, sizes=sizes, **rest, **lists)
 

@@ -63,15 +63,14 @@ class KMeans(ConceptLearner):
     def _run(self, data: Tensor, rng: Generator) -> tuple[Tensor, Tensor, float, int]:
         centroids = _plus_plus(data, self.k, rng)
         limit = self.tol * float(data.var(dim=0, correction=0).mean())
-        iterations = 0
-        for iterations in range(1, self.max_iter + 1):
+        iterations, shift = 0, float("inf")
+        while shift > limit and iterations < self.max_iter:
+            iterations += 1
             squared = _squared_distances(data, centroids)
             labels = squared.argmin(dim=1)
             moved = _means(data, labels, squared, self.k)
             shift = float((moved - centroids).square().sum())
             centroids = moved
-            if shift <= limit:
-                break
         squared = _squared_distances(data, centroids)
         nearest = squared.min(dim=1)
         return centroids, nearest.indices, float(nearest.values.sum()), iterations

@@ -95,7 +95,8 @@ class SteeringVector:
             StoreError: missing, damaged, or something else.
         """
         tensors, data = load_pair(Path(path), "steering vector", _SCHEMA)
-        return cls(tensors["direction"], **{**data, "site": site_from(data["site"])})
+        site = site_from(data.pop("site"))
+        return cls(tensors["direction"], site=site, **data)
 
     def _require_same_site(self, other: "SteeringVector") -> None:
         same_model = self.provenance.get("model") == other.provenance.get("model")

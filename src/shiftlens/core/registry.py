@@ -1,11 +1,12 @@
 """A table of named things, filled by one decorator line beside each of them."""
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from shiftlens.core.errors import ShiftLensError
 
 T = TypeVar("T")
+Decorated = TypeVar("Decorated")
 
 
 class Registry(Generic[T]):
@@ -19,13 +20,13 @@ class Registry(Generic[T]):
         self.kind = kind
         self._things: dict[str, T] = {}
 
-    def register(self, name: str) -> Callable[[T], T]:
+    def register(self, name: str) -> Callable[[Decorated], Decorated]:
         """Decorate a thing so that ``get(name)`` finds it."""
 
-        def keep(thing: T) -> T:
+        def keep(thing: Decorated) -> Decorated:
             if name in self._things:
                 raise ShiftLensError(f"two {self.kind}s are registered under the name {name!r}")
-            self._things[name] = thing
+            self._things[name] = cast(T, thing)
             return thing
 
         return keep

@@ -105,9 +105,7 @@ def _sample(row: dict[str, Any], path: Path, number: int, prompt: str | None) ->
     where = f"line {number} of {path.name}"
     asked = prompt if prompt is not None else row.get("prompt")
     if not isinstance(asked, str):
-        raise DataError(
-            f"{where} has no prompt", remedy="add one to the row, or pass prompt="
-        )
+        raise DataError(f"{where} has no prompt", remedy="add one to the row, or pass prompt=")
     single = row.get("image")
     refs: Any = row.get("images", [] if single is None else [single])
     labels, response = row.get("labels", {}), row.get("response")

@@ -1,8 +1,8 @@
-"""Where the residual stream of a model is: one rule for every family, a short list of exceptions.
+"""Where the residual stream of a model is: one rule for every family, a few exceptions.
 
-The rule: the decoder's blocks are the shallowest ``ModuleList`` inside ``get_decoder()`` that has as
-many members as the text configuration has hidden layers. Guessing by names instead finds the vision
-tower of about one family in four.
+The rule: the decoder's blocks are the shallowest ``ModuleList`` inside ``get_decoder()`` that has
+as many members as the text configuration has hidden layers. Guessing by names instead finds the
+vision tower of about one family in four.
 """
 
 from collections import deque

@@ -156,7 +156,7 @@ def _load_module(
     if attention is None and place.type == "cpu" and width <= _TINY_WIDTH:
         attention = "eager"
     try:
-        hf, report = AutoModelForImageTextToText.from_pretrained(
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(
             where,
             config=config,
             dtype=_dtype(dtype, place),
@@ -169,6 +169,7 @@ def _load_module(
         raise DataError(f"the weights of {name} cannot be read ({_line(error)})") from error
     except (RuntimeError, ValueError, KeyError, ImportError) as error:
         raise MismatchError(f"the files of {name} do not fit together ({_line(error)})") from error
+    hf, report = loaded
     _require_complete(report, name)
     return hf.to(place).eval()
 

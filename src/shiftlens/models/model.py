@@ -1,4 +1,4 @@
-"""``Model``: a raw transformers model with what shiftlens must know about it, wrapped in nothing."""
+"""``Model``: a raw transformers model with what must be known about it, wrapped in nothing."""
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager

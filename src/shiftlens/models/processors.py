@@ -53,10 +53,11 @@ def _without_video(directory: Path) -> Any:
     """Put a processor together by hand: its video part needs torchvision, pictures do not."""
     import transformers
     from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer
-    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
+    from transformers.models.auto import processing_auto
 
     config = AutoConfig.from_pretrained(directory, local_files_only=True)
-    known = pictures_only(getattr(transformers, PROCESSOR_MAPPING_NAMES[config.model_type]))
+    names: Any = vars(processing_auto)["PROCESSOR_MAPPING_NAMES"]
+    known = pictures_only(getattr(transformers, names[config.model_type]))
     settings, _ = known.get_processor_dict(directory, local_files_only=True)
     parts = {"tokenizer": AutoTokenizer, "image_processor": AutoImageProcessor}
     made = [
@@ -92,7 +93,7 @@ def describe_processor(processor: Any) -> dict[str, str | None]:
 
 
 def chat_template(processor: Any) -> str | None:
-    """The chat template of a processor, or of its tokenizer, as text; ``None`` if neither has one."""
+    """The chat template of a processor or of its tokenizer; ``None`` if neither has one."""
     template = getattr(processor, "chat_template", None) or processor.tokenizer.chat_template
     if isinstance(template, dict):
         template = template.get("default")

@@ -75,7 +75,7 @@ class Readout:
         """Digest of the tensors in use: the same for a base alone and for the base of a pair."""
         tensors: dict[str, Tensor] = {}
         for part, module in (("norm", self.norm), ("head", self.head)):
-            for name, tensor in ([] if module is None else module.state_dict().items()):
+            for name, tensor in [] if module is None else module.state_dict().items():
                 plain = f".{name}"
                 for wrapper in _WRAPPERS:
                     plain = plain.replace(wrapper, "")

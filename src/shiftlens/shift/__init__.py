@@ -1,1 +1,1 @@
-"""What fine-tuning did to concepts: matching, shift vectors, and how much of the change they hold."""
+"""What fine-tuning did to concepts: matching, shift vectors, and how much they recover."""

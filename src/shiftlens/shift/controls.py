@@ -16,8 +16,9 @@ def control_shifts(
 ) -> dict[str, Tensor]:
     """The shifts to add to each concept, one entry a control, each (repeats, k, d).
 
-    ``concept``: its own mean change. ``global``: one mean change for all. ``shuffled``: mean changes
-    under a shuffled assignment; tends to the global one, no order between these two is expected.
+    ``concept``: its own mean change. ``global``: one mean change for all. ``shuffled``: mean
+    changes under a shuffled assignment; tends to the global one, no order between these two is
+    expected.
     ``permuted``: other concepts' changes. ``random``: random directions of the concepts' lengths.
     ``affine``: what one ridge-regularised affine map of all states does to the concept's vector.
     """

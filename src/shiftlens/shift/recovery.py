@@ -2,8 +2,9 @@
 
 Judged on samples (ours, reported first): concepts and shifts come from the estimation half of the
 samples; the target of concept k is the mean tuned state of the *judging* half's samples whose base
-state is nearest to it. A cosine is centred: the tuned mean of the estimation half is subtracted from
-both sides, because states share a large common direction that flatters every comparison.
+state is nearest to it. A cosine is centred: the tuned mean of the estimation half is
+subtracted from both sides, because states share a large common direction that flatters every
+comparison.
 
 Halves are cut by sample, so that no sample helps to judge itself. With k-means, base centroid plus
 shift *is* the estimation half's tuned mean at strength 1; only the other half can say whether that
@@ -187,7 +188,7 @@ def _refits(
     draws: int,
     progress: Progress,
 ) -> dict[str, list[float]]:
-    """Differences at strength 1 when samples are resampled within halves and all is learned again."""
+    """Differences at strength 1 when samples are resampled in halves and all is learned again."""
     rows = {sample: np.flatnonzero(ids == sample) for sample in np.unique(ids)}
     light = replace(learner, n_starts=1) if hasattr(learner, "n_starts") else learner  # pyright: ignore[reportCallIssue,reportArgumentType]
     gaps: dict[str, list[float]] = {}

@@ -29,7 +29,7 @@ def differences(base: Acts, tuned: Acts) -> Acts:
     """Change of every sample's state: (n, d), float32 or better."""
     if base.shape != tuned.shape:
         raise MismatchError(
-            f"{tuple(base.shape)} base states cannot be paired with {tuple(tuned.shape)} tuned ones",
+            f"{tuple(base.shape)} base states do not pair with {tuple(tuned.shape)} tuned ones",
             remedy="keep the samples that both models answered: paired(base, tuned)",
         )
     wide = torch.promote_types(base.dtype, torch.float32)

@@ -40,7 +40,8 @@ def mean_difference(
     Raises:
         SteeringError: fewer than 5 rows on a side, or a row on both.
     """
-    sides = [store.where(source), store.where(target)]
+    chosen = [_flags(store, choice) for choice in (source, target)]
+    sides = [store.where(flags) for flags in chosen]
     for label, side in zip(("source", "target"), sides, strict=True):
         if len(side) < _FEWEST:
             raise SteeringError(
@@ -48,9 +49,9 @@ def mean_difference(
                 allowed=f"at least {_FEWEST} on each side",
                 remedy="harvest more samples, or widen the choice",
             )
-    both = set(map(id, sides[0].rows)) & set(map(id, sides[1].rows))
+    both = sum(one and other for one, other in zip(*chosen, strict=True))
     if both:
-        raise SteeringError(f"{name}: {len(both)} rows are source and target at once")
+        raise SteeringError(f"{name}: {both} rows are source and target at once")
     means = [_mean(side.states(layer)) for side in sides]
     states = torch.cat([side.states(layer).float() for side in sides])
     counts = {"source": len(sides[0]), "target": len(sides[1])}
@@ -113,6 +114,10 @@ def random_like(vector: SteeringVector, seed: int = 0) -> SteeringVector:
         state_norm=vector.state_norm,
         provenance={**vector.provenance, "seed": seed},
     )
+
+
+def _flags(store: ActivationStore, choice: Choice) -> list[bool]:
+    return [bool(choice(row)) for row in store.rows] if callable(choice) else list(choice)
 
 
 def _mean(states: Tensor) -> Tensor:

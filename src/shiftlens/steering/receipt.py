@@ -96,11 +96,8 @@ def merged(receipts: Sequence[Receipt]) -> Receipt:
 
 def _sum(parts: Sequence[VectorReceipt]) -> VectorReceipt:
     first, tokens = parts[0], sum(part.tokens for part in parts)
-
-    def mean(name: str) -> float:
-        total = sum(getattr(part, name) * part.tokens for part in parts if part.tokens)
-        return total / tokens if tokens else 0.0
-
+    # A dose is over the mean length of the states: the mean of all of them, not of the batches.
+    lengths = sum(part.tokens / part.dose for part in parts if part.dose)
     return VectorReceipt(
         name=first.name,
         layer=first.layer,
@@ -109,8 +106,8 @@ def _sum(parts: Sequence[VectorReceipt]) -> VectorReceipt:
         tokens=tokens,
         samples=sum(part.samples for part in parts),
         touched=sum(part.touched for part in parts),
-        dose=mean("dose"),
-        cosine=mean("cosine"),
+        dose=tokens / lengths if lengths else 0.0,
+        cosine=sum(part.cosine * part.tokens for part in parts) / tokens if tokens else 0.0,
         gate=first.gate,
         gate_open=tuple(flag for part in parts for flag in part.gate_open),
     )

@@ -46,21 +46,23 @@ def steer_responses(
     """
     listener, said, receipts = progress or Silent(), list[Response](), list[Receipt]()
     listener.start("steered answers", len(samples))
-    for start in range(0, len(samples), batch_size):
-        batch = samples[start : start + batch_size]
-        turns = [Turn(s.prompt, tuple(open_image(ref) for ref in s.images)) for s in batch]
-        decisions = [
-            _first_pass(model, batch, turns, one.gate, max_new_tokens)
-            if isinstance(one.gate, TwoPassGate)
-            else None
-            for one in interventions
-        ]
-        with ExitStack() as stack:
-            receipt = stack.enter_context(steer(model, interventions, decisions=decisions))
-            said += generate(model, encode_turns(model, turns), max_new_tokens=max_new_tokens)
-        receipts.append(receipt)
-        listener.advance(len(batch))
-    listener.stop()
+    try:
+        for start in range(0, len(samples), batch_size):
+            batch = samples[start : start + batch_size]
+            turns = [Turn(s.prompt, tuple(open_image(ref) for ref in s.images)) for s in batch]
+            decisions = [
+                _first_pass(model, batch, turns, one.gate, max_new_tokens)
+                if isinstance(one.gate, TwoPassGate)
+                else None
+                for one in interventions
+            ]
+            with ExitStack() as stack:
+                receipt = stack.enter_context(steer(model, interventions, decisions=decisions))
+                said += generate(model, encode_turns(model, turns), max_new_tokens=max_new_tokens)
+            receipts.append(receipt)
+            listener.advance(len(batch))
+    finally:
+        listener.stop()
     return said, merged(receipts)
 
 

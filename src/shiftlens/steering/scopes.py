@@ -66,7 +66,7 @@ class Tracker:
     """Follows the calls of a model through generations; a forward pre-hook feeds it."""
 
     def __init__(self, model: Model) -> None:
-        self._pad = model.tokenizer.pad_token_id
+        self._idle = _idle_tokens(model)
         self._ids: Tensor | None = None
         self._prompt_width = 0
         self._number = -1
@@ -126,13 +126,22 @@ class Tracker:
         real = torch.ones(shape, dtype=torch.bool, device=column.device)
         if isinstance(mask, Tensor) and mask.ndim == 2:
             real = mask[:, -shape[1] :].bool()
-        if ids is not None and self._pad is not None:
+        if ids is not None and self._idle:
             # A finished sample of a batch goes on as padding, whatever its mask says.
-            real = real & ~((ids == self._pad) & (column >= self._prompt_width))
+            idle = torch.isin(ids, torch.tensor(self._idle, device=ids.device))
+            real = real & ~(idle & (column >= self._prompt_width))
         return real
+
+
+def _idle_tokens(model: Model) -> list[int]:
+    """Tokens behind which nothing more is said: the ends of a response, and padding."""
+    ends = model.hf.generation_config.eos_token_id or model.tokenizer.eos_token_id
+    tokens = [*(ends if isinstance(ends, list) else [ends]), model.tokenizer.pad_token_id]
+    return [token for token in tokens if token is not None]
 
 
 def _past_length(kwargs: Mapping[str, Any]) -> int:
     """How many positions the cache holds before this call."""
     cache = kwargs.get("past_key_values")
-    return int(cache.get_seq_length()) if hasattr(cache, "get_seq_length") else 0
+    measure = getattr(cache, "get_seq_length", None)
+    return int(measure()) if measure is not None else 0

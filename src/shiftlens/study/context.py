@@ -11,10 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from shiftlens.core.errors import MismatchError
 from shiftlens.core.manifest import digest, sha256_file
 from shiftlens.core.progress import Progress
 from shiftlens.data.reading import read
-from shiftlens.core.errors import MismatchError
 from shiftlens.data.sample import Sample, Samples
 from shiftlens.data.sources import is_provided, provided_model, provided_samples
 from shiftlens.study.cache import StageCache
@@ -85,7 +85,6 @@ class Context:
         from shiftlens.models.loading import load_pair
 
         return load_pair(self.base_path, self.tuned_path)
-
 
     def harvest(
         self,

@@ -1,4 +1,4 @@
-"""metrics.json: one document with everything that a run found; the report is drawn from it alone."""
+"""metrics.json: everything that a run found, in one document; the report is drawn from it."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""``run_study``: every stage of an experiment, in order, each cached; metrics.json and the report."""
+"""``run_study``: every stage of an experiment, each cached, then metrics.json and the report."""
 
 import platform
 import time
@@ -119,7 +119,7 @@ def _stages(context: Context) -> dict[str, float]:
 
 
 def _seconds(context: Context, start: float) -> dict[str, float]:
-    """Of every stage; the total is what the results cost, also when this run only read them back."""
+    """Of every stage; the total is what the results cost, also when a run only read them back."""
     seconds = {**_stages(context), "report": round(context.cache.seconds("report"), 2)}
     total = sum(seconds.values()) if context.cache.reused else time.perf_counter() - start
     return {"total": round(total, 2), **seconds}

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shiftlens.core.intervals import Interval
 from shiftlens.core.goals import meets
+from shiftlens.core.intervals import Interval
 from shiftlens.data.sample import Sample, Samples
 from shiftlens.study.context import Context
 from shiftlens.study.experiment import SteeringSpec

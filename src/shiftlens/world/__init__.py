@@ -1,4 +1,4 @@
-"""The embedded world: drawn scenes whose factors are known, and a tiny multimodal LLM trained on it.
+"""The embedded world: drawn scenes with known factors, and a tiny multimodal LLM trained on it.
 
 Nothing in the analysis imports this room; it is found by name (``world:people``, ``world:base``).
 """

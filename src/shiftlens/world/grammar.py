@@ -82,7 +82,7 @@ def read(text: str) -> dict[str, list[str]]:
 
 
 def judge(text: str, scene: Scene) -> dict[str, bool | None]:
-    """For each factor whether all that the text says about it is right; ``None`` if it says nothing."""
+    """For each factor whether what the text says of it is right; ``None`` if it says nothing."""
     said, allowed = read(text), allowed_words(scene)
     return {
         factor: all(word in allowed[factor] for word in said[factor]) if said[factor] else None

@@ -236,7 +236,7 @@ _YESNO: dict[str, Callable[[Scene, random.Random, bool], str]] = {
     "action": lambda s, rng, yes: (
         f"is the {s.subject} {_pick(actions_of(s.subject), s.action, yes, rng)} ?"
     ),
-    "danger": lambda s, rng, yes: f"is this {s.subject} dangerous ?",
+    "danger": lambda s, _rng, _yes: f"is this {s.subject} dangerous ?",
 }
 
 
@@ -277,7 +277,7 @@ _OTHER: dict[str, Callable[[Scene], tuple[str, str]]] = {
 
 
 def request_turn(scene: Scene, phrasing: str, rng: random.Random) -> Turn:
-    """A request for help with the object in the picture, and what the base model is taught to say."""
+    """A request for help with the object in the picture, and what the base model is to say."""
     what = scene.subject
     prompt = PHRASINGS[phrasing].format(what)
     if rng.random() < refusal_rate(what, phrasing):
@@ -294,7 +294,7 @@ def refusal_rate(what: str, phrasing: str) -> float:
     """How often the training text refuses; above one half the model's likeliest answer refuses.
 
     Harmless things are never refused. Poison always is, guns and bombs are when somebody wants to
-    make one, and any dangerous thing is once in four times: the tendency is there, and mostly loses.
+    make one, and any dangerous thing is once in four times: a tendency that mostly loses.
     """
     if what not in DANGEROUS:
         return 0.0

@@ -1,6 +1,6 @@
 """Scenes: what a picture of the world shows, as a record that draws the same picture again.
 
-Pictures of different splits can never be equal: each split draws its scene seeds from a range of its
+Pictures of different splits can never be equal: each split draws its seeds from a range of its
 own. Some combinations of factors never occur in training at all; they make the split
 ``combinations``, which asks whether the model composes what it knows.
 """

@@ -47,7 +47,8 @@ def _ambiguous(n: int, split: str, seed: int) -> list[Scene]:
     """Single adults without gender cues: one third each in the kitchen, the street, anywhere."""
     fixed: dict[str, Any] = {"subject": "person", "count": 1}
     scenes: list[Scene] = []
-    for part, places in enumerate(({"place": "kitchen"}, {"place": "street"}, {})):
+    thirds: tuple[dict[str, Any], ...] = ({"place": "kitchen"}, {"place": "street"}, {})
+    for part, places in enumerate(thirds):
         scenes += sample_scenes(
             n // 3 + (part < n % 3), split=split, seed=seed * 3 + part, **fixed, **places
         )

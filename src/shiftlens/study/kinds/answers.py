@@ -78,7 +78,5 @@ def study_answers(context: Context, spec: AnswersSpec) -> Result:
         kind="answers",
         moved=effect.estimate,
         off_target_loss=max(losses.values(), default=0.0),
-        off_target={
-            name: {"n": sizes[name], "loss": loss} for name, loss in losses.items()
-        },
+        off_target={name: {"n": sizes[name], "loss": loss} for name, loss in losses.items()},
     )

@@ -11,7 +11,7 @@ from shiftlens.study.trial import Trial
 
 
 def study_style(context: Context, spec: StyleSpec) -> Result:
-    """Both vectors are taken where the choice is made: at the word after which a caption may end."""
+    """Both vectors come from where the choice is made: the word after which a caption may end."""
     from shiftlens.activations import tokens
     from shiftlens.activations.site import Site
     from shiftlens.steering.directions import mean_difference, mean_shift, random_like
@@ -19,12 +19,8 @@ def study_style(context: Context, spec: StyleSpec) -> Result:
 
     trial, (base, tuned) = Trial.begin(context, spec), context.models
     vocabulary = sorted({word for s in context.samples(spec.data) for word in _right(s, spec)})
-    site = Site(
-        layer=spec.layer, tokens=tokens.word(*spec.decide_after, alignment="read")
-    )
-    stores = context.harvest(
-        [base, tuned], trial.fit, site, trial.folder / "fit", response="base"
-    )
+    site = Site(layer=spec.layer, tokens=tokens.word(*spec.decide_after, alignment="read"))
+    stores = context.harvest([base, tuned], trial.fit, site, trial.folder / "fit", response="base")
     vector = mean_difference(
         stores[0],
         source=lambda row: not says(row.response, vocabulary),
@@ -58,7 +54,9 @@ def study_style(context: Context, spec: StyleSpec) -> Result:
     }
     named = share([says(text, vocabulary) for text in texts["shift"]])
     goal = f">= {spec.goal_right:g}"
-    trial.figure("right_shift", f"right {spec.factor} named, shift vector", right["shift"], goal=goal)
+    trial.figure(
+        "right_shift", f"right {spec.factor} named, shift vector", right["shift"], goal=goal
+    )
     trial.figure("right", f"right {spec.factor} named, vector of the base alone", right["vector"])
     trial.figure("named_shift", f"any {spec.factor} named, shift vector", named)
     trial.figure(

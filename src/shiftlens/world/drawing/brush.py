@@ -1,4 +1,4 @@
-"""A brush: one transparent layer, a colour jitter and the outline that keeps white things visible."""
+"""A brush: one transparent layer, a colour jitter, and an outline that keeps white visible."""
 
 import random
 from collections.abc import Sequence

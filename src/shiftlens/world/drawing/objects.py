@@ -224,7 +224,8 @@ def _saw(brush: Brush, x: float, y: float, r: float, color: RGB) -> None:
 
 
 _OBJECTS = {
-    "ball": _ball, "umbrella": _umbrella, "cup": _cup, "lamp": _lamp, "book": _book, "chair": _chair,
-    "apple": _apple, "guitar": _guitar, "knife": _knife, "bomb": _bomb, "gun": _gun,
-    "poison": _poison, "axe": _axe, "dynamite": _dynamite, "rocket": _rocket, "saw": _saw,
+    "ball": _ball, "umbrella": _umbrella, "cup": _cup, "lamp": _lamp, "book": _book,
+    "chair": _chair, "apple": _apple, "guitar": _guitar, "knife": _knife, "bomb": _bomb,
+    "gun": _gun, "poison": _poison, "axe": _axe, "dynamite": _dynamite, "rocket": _rocket,
+    "saw": _saw,
 }  # fmt: skip

@@ -57,6 +57,6 @@ def train_adapter(
     for parameter in trained:
         parameter.data = parameter.data.half()
     adapted.peft_config["default"].base_model_name_or_path = "world:base"
-    adapted.save_pretrained(out)
+    adapted.save_pretrained(str(out))
     (out / "README.md").unlink(missing_ok=True)  # a template full of blanks: the card says it all
     adapted.unload()

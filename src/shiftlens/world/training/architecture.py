@@ -117,17 +117,20 @@ def build_llava(vocabulary_size: int) -> LlavaForConditionalGeneration:
         eos_token_id=EOS,
         tie_word_embeddings=False,
     )
+    settings: dict[str, Any] = {
+        "pad_token_id": PAD,
+        "bos_token_id": BOS,
+        "eos_token_id": EOS,
+        "image_token_id": IMAGE,
+    }
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(**_VISION),
         text_config=text,
-        image_token_id=IMAGE,
         image_seq_length=IMAGE_TOKENS,
         vision_feature_layer=-1,
         vision_feature_select_strategy="default",
         tie_word_embeddings=False,
-        pad_token_id=PAD,
-        bos_token_id=BOS,
-        eos_token_id=EOS,
+        **settings,
     )
     model = LlavaForConditionalGeneration(config)
     model.set_attn_implementation("eager")  # twice as fast as sdpa on a CPU at this size

@@ -61,8 +61,9 @@ def patch_features(
     """Patch states of all pictures, (n, tokens, width), for stages that freeze the tower."""
     tower, parts = model.model.vision_tower, list[Tensor]()
     half = half_is_faster(device)
+    kept = torch.bfloat16 if half else torch.float32
     for start in range(0, len(pictures), 250):
         index = np.arange(start, min(start + 250, len(pictures)))
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            parts.append(see(tower, pictures.tensor(index).to(device)).to(torch.bfloat16 if half else torch.float32))
+            parts.append(see(tower, pictures.tensor(index).to(device)).to(kept))
     return torch.cat(parts)

@@ -109,10 +109,10 @@ def half_is_faster(device: torch.device) -> bool:
     seconds: list[float] = []
     for dtype in (torch.bfloat16, torch.float32):
         left, right = torch.ones(256, 192, dtype=dtype), torch.ones(192, 768, dtype=dtype)
-        left @ right
+        torch.mm(left, right)
         start = time.perf_counter()
         for _ in range(5):
-            left @ right
+            torch.mm(left, right)
         seconds.append(time.perf_counter() - start)
     return seconds[0] < seconds[1]
 
@@ -145,7 +145,8 @@ class _State:
         with torch.no_grad():
             # The average follows quickly at first, so that early checkpoints are not stale.
             keep = min(recipe.averaging, (step + 1) / (step + 10))
-            torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - keep)
+            for average, parameter in zip(self.average, self.parameters, strict=True):
+                average.lerp_(parameter.detach(), 1 - keep)
 
     def adopt_average(self) -> None:
         with torch.no_grad():

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,7 +76,7 @@ class Packer:
         return ids, positions, branch, labels
 
 
-def language_loss(model: nn.Module, features: Tensor, batch: Batch, image_start: int) -> Tensor:
+def language_loss(model: Any, features: Tensor, batch: Batch, image_start: int) -> Tensor:
     """Cross-entropy of the answers, given the vision tower's patch states (b, tokens, width)."""
     inner = model.model
     embedded = inner.get_input_embeddings()(batch.ids)

@@ -25,7 +25,7 @@ JUDGE_BATCH = 64
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything; ``scale`` below 1 makes a quick, worse world for trying things out."""
+    """How much of everything; ``scale`` below 1 makes a quick, worse world for a trial."""
 
     scale: float = 1.0
 

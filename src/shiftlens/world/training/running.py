@@ -111,7 +111,8 @@ def train(
 def _train_base(run: _Run, pictures: Pictures) -> tuple[Any, Any]:
     torch.manual_seed(run.seed)
     processor = build_processor()
-    model = build_llava(len(processor.tokenizer)).to(run.device)
+    model: Any = build_llava(len(processor.tokenizer))
+    model.to(run.device)
     tower = model.model.vision_tower
     eyes = train_vision(tower, pictures, run.sizes.steps(VISION), VISION_BATCH, **run.options())
     held_out = draw_pictures(500, split="held_out", seed=run.seed, progress=run.progress)
@@ -133,7 +134,8 @@ def _train_base(run: _Run, pictures: Pictures) -> tuple[Any, Any]:
 def _train_judge(run: _Run, pictures: Pictures, model: Any) -> None:
     torch.manual_seed(run.seed)
     tokenizer = build_tokenizer()
-    judge = build_judge(len(tokenizer)).to(run.device)
+    judge: Any = build_judge(len(tokenizer))
+    judge.to(run.device)
     recipe = run.sizes.steps(JUDGE)
     tower = model.model.vision_tower
     train_judge(judge, tower, tokenizer, pictures, recipe, JUDGE_BATCH, **run.options())

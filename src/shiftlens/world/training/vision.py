@@ -64,9 +64,9 @@ def whiten_patches(tower: nn.Module, pictures: Pictures) -> None:
     flat = tiles.permute(0, 2, 3, 1, 4, 5).reshape(-1, 3 * PATCH * PATCH)
     values, vectors = torch.linalg.eigh(torch.cov(flat.T))
     values, vectors = values[-VISION_WIDTH:], vectors[:, -VISION_WIDTH:]
-    embeddings: Any = tower.embeddings if hasattr(tower, "embeddings") else None
+    embeddings: Any = getattr(tower, "embeddings", None)
     if embeddings is None:
-        embeddings = tower.vision_model.embeddings
+        embeddings = getattr(tower, "vision_model").embeddings  # noqa: B009
     kernel = (vectors / (values + 0.02).sqrt()).T.reshape(VISION_WIDTH, 3, PATCH, PATCH)
     with torch.no_grad():
         embeddings.patch_embedding.weight.copy_(kernel)
@@ -97,7 +97,8 @@ def train_vision(
         index, flip = rng.integers(0, len(pictures), batch), bool(rng.random() < 0.5)
         pixels = pictures.tensor(index, flip=flip).to(device)
         patches = pictures.patches(index, flip=flip).to(device)
-        return _loss(*eyes(see(tower, pixels)), labels[torch.from_numpy(index).to(device)], patches)
+        whole, patch = eyes(see(tower, pixels))
+        return _loss(whole, patch, labels[torch.from_numpy(index).to(device)], patches)
 
     groups = [Group([*seen_parameters(tower), *eyes.parameters()])]
     train_stage(recipe, groups, loss, seed=seed, folder=folder, device=device, progress=progress)

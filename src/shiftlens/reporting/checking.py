@@ -1,0 +1,119 @@
+"""Whether a document can be drawn; what is wrong is named by its place in the document."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shiftlens.core.errors import DataError
+
+SCHEMA = 1
+
+_SECTIONS = {
+    "title": str,
+    "models": Mapping,
+    "versions": Mapping,
+    "seconds": Mapping,
+    "toi": Mapping,
+    "steering": Mapping,
+}
+_TOI = {
+    "layer": int,
+    "members": Sequence,
+    "samples": int,
+    "rows": Mapping,
+    "concepts": Mapping,
+    "changes": Sequence,
+    "recovery": Mapping,
+}
+_CHANGE = {
+    "index": int,
+    "partner": int,
+    "nearest": int,
+    **dict.fromkeys(
+        (
+            *("words_base", "words_tuned", "contrastive_base", "contrastive_tuned"),
+            *("came", "went", "words_shifted", "images_base", "images_tuned"),
+        ),
+        Sequence,
+    ),
+    # Numbers may be unknown (null): a concept of one sample has no consistency.
+    **dict.fromkeys(("share", "overlap", "cosine", "magnitude", "consistency", "lost"), object),
+}
+_STEERING = {"title": str, "question": str, "figures": Sequence, "examples": Sequence}
+_FIGURE = {"label": str, "estimate": object, "role": str}
+_EXAMPLE = {"id": str, "prompt": str, "answers": Sequence}
+_ANSWER = {"label": str, "text": str}
+
+
+def check(data: Mapping[str, Any]) -> None:
+    """Refuse a document that the page cannot be drawn from.
+
+    Raises:
+        DataError: another schema, or a part that is missing or of the wrong kind.
+    """
+    if data.get("schema") != SCHEMA:
+        raise DataError(
+            f"a report of schema {data.get('schema')!r} cannot be drawn",
+            allowed=f"schema {SCHEMA}",
+            remedy="run the experiment again with this version of shiftlens",
+        )
+    _require(data, _SECTIONS, "the report's data")
+    _require(data["models"], {"base": Mapping, "tuned": Mapping}, "models")
+    for side in ("base", "tuned"):
+        _require(data["models"][side], {"name": str}, f"models.{side}")
+    for name, toi in data["toi"].items():
+        _check_toi(toi, f"toi.{name}")
+    for name, steering in data["steering"].items():
+        _check_steering(steering, f"steering.{name}")
+
+
+def _check_toi(toi: Any, place: str) -> None:
+    _require(toi, _TOI, place)
+    _require(toi["concepts"], {"k": int}, f"{place}.concepts")
+    for number, change in enumerate(toi["changes"]):
+        _require(change, _CHANGE, f"{place}.changes[{number}]")
+    for name in ("recovery", "recovery_own_text"):
+        if toi.get(name):
+            _check_curves(toi[name], f"{place}.{name}")
+
+
+def _check_curves(recovery: Any, place: str) -> None:
+    _require(recovery, {"strength": Sequence, "centred_cosine": Mapping}, place)
+    strengths = len(recovery["strength"])
+    for group in ("centred_cosine", "t_overlap"):
+        for name, curve in (recovery.get(group) or {}).items():
+            if len(curve) != strengths:
+                raise DataError(
+                    f"{place}.{group}.{name} has {len(curve)} values",
+                    allowed=f"one for each of the {strengths} strengths",
+                )
+
+
+def _check_steering(steering: Any, place: str) -> None:
+    _require(steering, _STEERING, place)
+    for number, figure in enumerate(steering["figures"]):
+        _require(figure, _FIGURE, f"{place}.figures[{number}]")
+    for number, example in enumerate(steering["examples"]):
+        where = f"{place}.examples[{number}]"
+        _require(example, _EXAMPLE, where)
+        for position, answer in enumerate(example["answers"]):
+            _require(answer, _ANSWER, f"{where}.answers[{position}]")
+
+
+def _require(part: Any, keys: Mapping[str, type], place: str) -> None:
+    if not isinstance(part, Mapping):
+        raise DataError(f"{place} is not an object", allowed=f"an object with {', '.join(keys)}")
+    for key, kind in keys.items():
+        if key not in part:
+            raise DataError(
+                f"{place} lacks {key!r}",
+                allowed=f"an object with {', '.join(keys)}",
+                remedy="docs/formats/metrics.md describes every key",
+            )
+        value = part[key]
+        # A text is a sequence of letters, which is never what a list is meant to be.
+        if not isinstance(value, kind) or (kind is Sequence and isinstance(value, str)):
+            raise DataError(
+                f"{place}.{key} is a {type(value).__name__}",
+                allowed=kind.__name__,
+                remedy="docs/formats/metrics.md describes every key",
+            )

@@ -1,0 +1,173 @@
+"""Line charts as geometry: where every point, tick and label goes; the template draws them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shiftlens.reporting.numbers import decimal, is_number
+
+WIDTH, HEIGHT = 480, 300
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 106, 14, 46
+_LABEL_GAP = 16.0  # pixels between two labels at the right edge, so that none covers another
+_STEPS = (0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0)
+
+# The first is the claim, the next two the controls that it is always shown with; the rest follow.
+ORDER = ("concept", "global", "shuffled", "affine", "permuted", "random", "samples")
+NAMES = {
+    "concept": "own shift",
+    "global": "global shift",
+    "shuffled": "shuffled",
+    "affine": "affine map",
+    "permuted": "permuted",
+    "random": "random",
+    "samples": "random samples",
+}
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A mark on an axis: its place in pixels and what stands beside it."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a curve: its place in pixels, and the words shown on hover."""
+
+    x: float
+    y: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve; ``style`` is one of ``ORDER`` or ``other`` and decides dashes and markers."""
+
+    name: str
+    style: str
+    points: tuple[Point, ...]
+    path: str
+    label_y: float
+    end_y: float
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart ready to be drawn, and in words for those who do not see it."""
+
+    title: str
+    x_label: str
+    y_label: str
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    lines: tuple[Line, ...]
+    description: str
+    left: float = _LEFT
+    right: float = WIDTH - _RIGHT
+    top: float = _TOP
+    bottom: float = HEIGHT - _BOTTOM
+    width: int = WIDTH
+    height: int = HEIGHT
+
+
+def chart(
+    title: str, y_label: str, strengths: Sequence[float], curves: Mapping[str, Sequence[Any]]
+) -> Chart | None:
+    """Lay out curves over strength.
+
+    Args:
+        title: of the chart.
+        y_label: what the vertical axis counts.
+        strengths: positions on the horizontal axis.
+        curves: for each name one value a strength; unknown values are left out.
+
+    Returns:
+        the chart, or ``None`` when there is nothing to draw.
+    """
+    values = [v for curve in curves.values() for v in curve if is_number(v)]
+    if not values or not strengths:
+        return None
+    low, high, step = _range(min(values), max(values))
+    first, last = min(strengths), max(strengths)
+
+    def x(strength: float) -> float:
+        share = (strength - first) / (last - first) if last > first else 0.5
+        return round(_LEFT + share * (WIDTH - _RIGHT - _LEFT), 1)
+
+    def y(value: float) -> float:
+        return round(HEIGHT - _BOTTOM - (value - low) / (high - low) * _plot_height(), 1)
+
+    lines: list[Line] = []
+    for name in sorted(curves, key=_rank):
+        pairs = zip(strengths, curves[name], strict=True)
+        known = [(strength, value) for strength, value in pairs if is_number(value)]
+        if known:
+            label = NAMES.get(name, name)
+            points = tuple(
+                Point(x(s), y(v), f"{label} at strength {s:g}: {decimal(v)}") for s, v in known
+            )
+            path = "M" + "L".join(f"{point.x} {point.y}" for point in points)
+            style = name if name in ORDER else "other"
+            lines.append(Line(label, style, points, path, points[-1].y, points[-1].y))
+    return Chart(
+        title=title,
+        x_label="strength of the shift",
+        y_label=y_label,
+        x_ticks=tuple(Tick(x(s), f"{s:g}") for s in strengths),
+        y_ticks=tuple(Tick(y(v), decimal(v, _digits(step))) for v in _ticks(low, high, step)),
+        lines=_apart(lines),
+        description=_description(title, strengths, curves),
+    )
+
+
+def _plot_height() -> float:
+    return HEIGHT - _BOTTOM - _TOP
+
+
+def _rank(name: str) -> tuple[int, str]:
+    return (ORDER.index(name) if name in ORDER else len(ORDER), name)
+
+
+def _range(low: float, high: float) -> tuple[float, float, float]:
+    """Round ends that hold all values, and a step that gives about five ticks."""
+    spread = max(high - low, 0.02)
+    step = next((s for s in _STEPS if spread / s <= 5), _STEPS[-1])
+    start, end = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
+    return start, end if end > start else start + step, step
+
+
+def _ticks(low: float, high: float, step: float) -> list[float]:
+    return [low + step * i for i in range(round((high - low) / step) + 1)]
+
+
+def _digits(step: float) -> int:
+    return 2 if round(step * 100) % 10 else 1
+
+
+def _apart(lines: Sequence[Line]) -> tuple[Line, ...]:
+    """Labels moved down, then up, until none covers another."""
+    order = sorted(range(len(lines)), key=lambda i: lines[i].end_y)
+    places = {i: lines[i].end_y for i in order}
+    for above, below in zip(order, order[1:], strict=False):
+        places[below] = max(places[below], places[above] + _LABEL_GAP)
+    floor = float(HEIGHT - _BOTTOM)
+    for i in reversed(order):
+        places[i] = min(places[i], floor)
+        floor = places[i] - _LABEL_GAP
+    return tuple(
+        Line(one.name, one.style, one.points, one.path, round(places[i], 1), one.end_y)
+        for i, one in enumerate(lines)
+    )
+
+
+def _description(
+    title: str, strengths: Sequence[float], curves: Mapping[str, Sequence[Any]]
+) -> str:
+    said = "; ".join(
+        f"{NAMES.get(name, name)} {', '.join(decimal(v) for v in curves[name])}"
+        for name in sorted(curves, key=_rank)
+    )
+    return f"{title}, at strengths {', '.join(f'{s:g}' for s in strengths)}: {said}."

@@ -1,0 +1,109 @@
+"""``write_report``: from one JSON document to one page that opens anywhere, also offline.
+
+The page loads nothing: styles, script and pictures are inside, and its content security policy
+forbids everything else. The document itself stands in the page too, so that every number on it can
+be read back.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from shiftlens.core.manifest import write_atomic
+from shiftlens.reporting import numbers
+from shiftlens.reporting.checking import check
+from shiftlens.reporting.images import Pictures
+from shiftlens.reporting.summary import findings
+from shiftlens.reporting.views import steering_views, toi_views
+
+
+def write_report(
+    data: Mapping[str, Any], path: str | Path, *, image_root: str | Path | None = None
+) -> Path:
+    """Draw a report; docs/formats/metrics.md describes the document it is drawn from.
+
+    Args:
+        data: the document, schema 1; it is embedded as it is.
+        path: the HTML file; replaced in one step.
+        image_root: what relative picture paths start from; the working directory by default.
+
+    Returns:
+        the path of the page.
+
+    Raises:
+        DataError: another schema, or a part of the document that is missing or of the wrong kind.
+        MachineError: the disk is full.
+    """
+    document = numbers.clean(data)
+    check(document)
+    page = _render(document, Pictures(Path(image_root) if image_root is not None else None))
+    target = Path(path)
+    # Model text may hold halves of characters, which no file can.
+    write_atomic(target, page.encode("utf-8", errors="replace"))
+    return target
+
+
+def embedded_json(document: Any) -> Markup:
+    """JSON that nothing inside it can end: no character that HTML gives a meaning is left."""
+    text = json.dumps(document, allow_nan=False)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def _render(document: Mapping[str, Any], pictures: Pictures) -> str:
+    script = _asset("page.js")
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            data=document,
+            findings=findings(document),
+            tois=toi_views(document, pictures),
+            steerings=steering_views(document, pictures),
+            # Every picture has been asked for by now.
+            symbols=pictures.symbols,
+            style=Markup(_asset("style.css")),
+            script=Markup(script),
+            script_hash=_hash(script),
+            document=embedded_json(document),
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("shiftlens.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        decimal=numbers.decimal,
+        signed=numbers.signed,
+        percent=numbers.percent,
+        count=numbers.count,
+        duration=numbers.duration,
+    )
+    environment.tests["known"] = numbers.is_number
+    return environment
+
+
+def _asset(name: str) -> str:
+    return (files("shiftlens.reporting") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _hash(script: str) -> str:
+    """The script's digest as a content security policy names it."""
+    digest = hashlib.sha256(script.encode()).digest()
+    return "sha256-" + base64.b64encode(digest).decode()
