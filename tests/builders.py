@@ -347,6 +347,38 @@ def build_store(
     return ActivationStore.open(path)
 
 
+def plant_shift(
+    *,
+    n: int = 240,
+    d: int = 16,
+    k: int = 4,
+    own: float = 3.0,
+    common: float = 2.0,
+    noise: float = 0.5,
+    seed: int = 0,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """States of two models (n, d) whose concepts are known, and the concept of every row.
+
+    Args:
+        n: rows.
+        d: width.
+        k: groups that the base states form.
+        own: length of each group's own shift.
+        common: length of the shift that all rows share.
+        noise: of each row's own change.
+        seed: of everything.
+    """
+    random = torch.Generator().manual_seed(seed)
+
+    def directions(rows: int) -> torch.Tensor:
+        return torch.nn.functional.normalize(torch.randn(rows, d, generator=random), dim=1)
+
+    centres, labels = torch.randn(k, d, generator=random) * 4, torch.arange(n) % k
+    base = centres[labels] + torch.randn(n, d, generator=random)
+    shift = own * directions(k)[labels] + common * directions(1)
+    return base, base + shift + noise * torch.randn(n, d, generator=random), labels
+
+
 def build_vector(
     d: int = 32, *, layer: int = 1, length: float = 6.0, seed: int = 0, **fields: Any
 ) -> "SteeringVector":

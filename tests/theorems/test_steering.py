@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tests.builders import build_vector
 
 from shiftlens.data.sample import Sample
 from shiftlens.models.generation import forward, generate
@@ -10,7 +11,6 @@ from shiftlens.models.model import Model
 from shiftlens.models.prompts import Inputs, encode
 from shiftlens.steering.applying import steer
 from shiftlens.steering.scopes import SCOPES
-from tests.builders import build_vector
 
 
 class _Interrupted(Exception):

@@ -17,6 +17,8 @@ from shiftlens.cli import demo, run, world
 from shiftlens.cli.terminal import console
 from shiftlens.core.errors import ShiftLensError
 
+_INTERRUPTED = 130
+
 app = typer.Typer(
     name="shiftlens",
     help="See which concepts a multimodal LLM holds, what fine-tuning did to them, and steer it.",
@@ -60,12 +62,14 @@ def run_app(arguments: list[str]) -> int:
     except Exception as error:
         _say(_internal(error))
         return 3
+    if result == _INTERRUPTED:  # some versions of the framework return it, others raise
+        return _interrupted()
     return result if isinstance(result, int) else 0
 
 
 def _interrupted() -> int:
     _say("interrupted: what was finished is kept; run the same command again to go on from there")
-    return 130
+    return _INTERRUPTED
 
 
 def _internal(error: Exception) -> str:

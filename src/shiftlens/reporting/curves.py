@@ -1,5 +1,6 @@
 """Line charts as geometry: where every point, tick and label goes; the template draws them."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,20 +9,20 @@ from typing import Any
 from shiftlens.reporting.numbers import decimal, is_number
 
 WIDTH, HEIGHT = 480, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 106, 14, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 124, 14, 46
 _LABEL_GAP = 16.0  # pixels between two labels at the right edge, so that none covers another
 _STEPS = (0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0)
 
 # The first is the claim, the next two the controls that it is always shown with; the rest follow.
 ORDER = ("concept", "global", "shuffled", "affine", "permuted", "random", "samples")
 NAMES = {
-    "concept": "own shift",
-    "global": "global shift",
+    "concept": "concept",
+    "global": "global",
     "shuffled": "shuffled",
     "affine": "affine map",
     "permuted": "permuted",
     "random": "random",
-    "samples": "random samples",
+    "samples": "tuned samples",
 }
 
 
@@ -101,7 +102,7 @@ def chart(
         return round(HEIGHT - _BOTTOM - (value - low) / (high - low) * _plot_height(), 1)
 
     lines: list[Line] = []
-    for name in sorted(curves, key=_rank):
+    for name in sorted(curves, key=rank):
         pairs = zip(strengths, curves[name], strict=True)
         known = [(strength, value) for strength, value in pairs if is_number(value)]
         if known:
@@ -127,7 +128,8 @@ def _plot_height() -> float:
     return HEIGHT - _BOTTOM - _TOP
 
 
-def _rank(name: str) -> tuple[int, str]:
+def rank(name: str) -> tuple[int, str]:
+    """Where a curve stands among the others, as a key to sort by."""
     return (ORDER.index(name) if name in ORDER else len(ORDER), name)
 
 
@@ -151,7 +153,7 @@ def _apart(lines: Sequence[Line]) -> tuple[Line, ...]:
     """Labels moved down, then up, until none covers another."""
     order = sorted(range(len(lines)), key=lambda i: lines[i].end_y)
     places = {i: lines[i].end_y for i in order}
-    for above, below in zip(order, order[1:], strict=False):
+    for above, below in itertools.pairwise(order):
         places[below] = max(places[below], places[above] + _LABEL_GAP)
     floor = float(HEIGHT - _BOTTOM)
     for i in reversed(order):
@@ -168,6 +170,6 @@ def _description(
 ) -> str:
     said = "; ".join(
         f"{NAMES.get(name, name)} {', '.join(decimal(v) for v in curves[name])}"
-        for name in sorted(curves, key=_rank)
+        for name in sorted(curves, key=rank)
     )
     return f"{title}, at strengths {', '.join(f'{s:g}' for s in strengths)}: {said}."

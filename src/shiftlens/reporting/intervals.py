@@ -1,5 +1,6 @@
 """Dots with intervals on a horizontal axis, as shares of its width, and the goal beside them."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -55,9 +56,7 @@ def difference_bars(differences: Sequence[Mapping[str, Any]]) -> list[Bar]:
 
 
 def _numbers(figure: Mapping[str, Any]) -> list[float]:
-    return [
-        float(figure[key]) for key in ("estimate", "low", "high") if is_number(figure.get(key))
-    ]
+    return [float(figure[key]) for key in ("estimate", "low", "high") if is_number(figure.get(key))]
 
 
 def _is_share(figure: Mapping[str, Any]) -> bool:
@@ -67,12 +66,13 @@ def _is_share(figure: Mapping[str, Any]) -> bool:
 def _axis(
     figures: Sequence[Mapping[str, Any]], floor: float, ceiling: float
 ) -> tuple[float, float]:
-    """Ends that hold every number and goal, opened a little where a number passes them."""
+    """Round ends that hold every number and goal."""
     values = [value for figure in figures for value in _numbers(figure)]
     values += [goal[1] for figure in figures if (goal := _parse(figure.get("goal"))) is not None]
     low, high = min([*values, floor]), max([*values, ceiling])
-    margin = 0.05 * (high - low)
-    return (low - margin if low < floor else floor), (high + margin if high > ceiling else ceiling)
+    # Round ends, about ten steps apart, so that the axis can be read.
+    step = 10.0 ** round(math.log10(high - low)) / 10
+    return math.floor(low / step + 1e-6) * step, math.ceil(high / step - 1e-6) * step
 
 
 def _parse(goal: object) -> tuple[str, float] | None:
@@ -113,9 +113,7 @@ def _goal(figure: Mapping[str, Any], place: Any) -> Goal | None:
         return None
     parsed = _parse(text)
     low, high = figure.get("low"), figure.get("high")
-    crossed = (
-        parsed is not None and is_number(low) and is_number(high) and low < parsed[1] < high  # pyright: ignore[reportOptionalOperand]
-    )
+    crossed = parsed is not None and is_number(low) and is_number(high) and low < parsed[1] < high
     return Goal(
         text=f"{_SIGNS.get(parsed[0], parsed[0])} {decimal(parsed[1])}" if parsed else str(text),
         at=place(parsed[1]) if parsed else None,

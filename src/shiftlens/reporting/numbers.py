@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 DASH = "—"
 _MINUS = "−"
 _THIN = "\N{NARROW NO-BREAK SPACE}"
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether a value is a finite number; truth values are not."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 

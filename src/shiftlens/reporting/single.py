@@ -1,7 +1,6 @@
 """``report``: the page for one comparison, without an experiment around it."""
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -38,10 +37,9 @@ def report(
     Raises:
         MachineError: the disk is full.
     """
-    start = time.perf_counter()
     paths = {one.id: one.images[0] for one in samples or () if one.images}
     root = _common_folder(paths)
-    document = {
+    document: dict[str, Any] = {
         "schema": SCHEMA,
         "title": title,
         "subtitle": "",
@@ -51,7 +49,6 @@ def report(
         "toi": {_name(shift): _toi(shift, samples, _shortened(paths, root))},
         "steering": {},
     }
-    document["seconds"] = {"report": time.perf_counter() - start}
     return write_report(document, path, image_root=root)
 
 
@@ -77,7 +74,7 @@ def _name(shift: "ConceptShift") -> str:
 
 def _common_folder(paths: Mapping[str, str]) -> Path | None:
     """The folder that holds all pictures, so that the page need not tell where it lies."""
-    folders = [os.path.dirname(one) for one in paths.values()]
+    folders = [Path(one).parent for one in paths.values()]
     try:
         return Path(os.path.commonpath(folders)) if folders else None
     except ValueError:

@@ -7,11 +7,12 @@ from typing import Any
 from shiftlens.reporting.numbers import bounds, is_number, percent, signed
 
 _PREFIX = "concept_minus_"
+_SAID = ("global", "shuffled")
 _CONTROLS = {
     "global": "one global shift for all concepts",
     "shuffled": "shifts of shuffled samples",
     "affine": "one affine map of all states",
-    "permuted": "other concepts' shifts",
+    "permuted": "other concepts’ shifts",
     "random": "random directions",
 }
 
@@ -71,31 +72,28 @@ def furthest(changes: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     return max(changes, key=common, default=None)
 
 
-def _prefix(tois: Mapping[str, Any], name: str) -> str:
-    return f"{name}: " if len(tois) > 1 else ""
+def _line(tois: Mapping[str, Any], name: str, sentence: str) -> str:
+    """A sentence, under the name of its token of interest where there are several."""
+    return f"{name}: {sentence}" if len(tois) > 1 else sentence[:1].upper() + sentence[1:]
 
 
 def _what_changed(tois: Mapping[str, Any]) -> Finding:
     lines: list[str] = []
+    moves: list[str] = []
     for name, toi in tois.items():
         change = furthest(toi["changes"])
         if change is not None:
-            lines.append(_prefix(tois, name) + _moved(change))
-    return Finding("What changed most?", _headline(tois), tuple(lines), "plain")
-
-
-def _headline(tois: Mapping[str, Any]) -> str:
-    changes = [change for toi in tois.values() for change in toi["changes"]]
-    renamed = sum(bool(change["came"]) for change in changes)
-    return f"{renamed} of {len(changes)} concepts say new words"
+            lines.append(_line(tois, name, _moved(change)))
+            before, after = change["contrastive_base"], change["contrastive_tuned"]
+            moves.append(f"{_quoted(before, 1)} → {_quoted(after, 1)}")
+    return Finding("What changed most?", "; ".join(moves) or "Nothing", tuple(lines), "plain")
 
 
 def _moved(change: Mapping[str, Any]) -> str:
     who = f"concept {change['index']} ({percent(change['share'])} of the samples)"
     before, after = _quoted(change["contrastive_base"]), _quoted(change["contrastive_tuned"])
-    came = _quoted(change["came"])
-    sentence = f"{who} moved furthest: from {before} to {after}"
-    return f"{sentence}; new are {came}." if came != "no words" else f"{sentence}; no word is new."
+    new = f"new are {_quoted(change['came'])}" if change["came"] else "no word is new"
+    return f"{who} moved furthest: from {before} to {after}; {new}."
 
 
 def _quoted(words: Sequence[str], n: int = 3) -> str:
@@ -108,7 +106,7 @@ def _concept_specific(tois: Mapping[str, Any]) -> Finding:
     for name, toi in tois.items():
         verdict, line = _above(differences(toi["recovery"]))
         verdicts.append(verdict)
-        lines.append(_prefix(tois, name) + line)
+        lines.append(_line(tois, name, line))
     heading = "Does each concept move in its own way?"
     if all(verdict == "above" for verdict in verdicts):
         return Finding(heading, "Yes: above every control", tuple(lines), "good")
@@ -119,23 +117,26 @@ def _concept_specific(tois: Mapping[str, Any]) -> Finding:
 
 def _above(found: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     """Whether the own shift beats the controls, and the sentence that says so."""
-
-    def said(one: Mapping[str, Any]) -> str:
-        return f"{control(one['name'])} ({signed(one['estimate'])} {bounds(one)})".replace(" )", ")")
-
     above = [one for one in found if is_number(one.get("low")) and one["low"] > 0]
     rest = [one for one in found if one not in above]
     if not found:
         return "none", "recovery was not compared with controls."
-    start = "a concept's own shift comes"
-    if not rest:
-        return "above", f"{start} closer to its tuned states than {'; '.join(map(said, above))}."
+    # The published two with their numbers, other beaten controls by name; all stand below.
+    told = [_said(one) if one["name"] in _SAID else control(one["name"]) for one in above]
+    missed = f"NOT measurably closer than {_listed([_said(one) for one in rest])}"
+    start = "a concept’s own shift comes"
     if not above:
-        return "none", f"{start} NOT measurably closer than {'; '.join(map(said, rest))}."
-    return "part", (
-        f"{start} closer to its tuned states than {'; '.join(map(said, above))}, "
-        f"but NOT measurably closer than {'; '.join(map(said, rest))}."
-    )
+        return "none", f"{start} {missed}."
+    closer = f"{start} closer to its tuned states than {_listed(told)}"
+    return ("part", f"{closer}, but {missed}.") if rest else ("above", f"{closer}.")
+
+
+def _said(one: Mapping[str, Any]) -> str:
+    return f"{control(one['name'])} ({signed(one['estimate'])} {bounds(one)}".rstrip() + ")"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else "".join(parts)
 
 
 def _steered(steering: Mapping[str, Any]) -> Finding:

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from shiftlens.reporting.changes import Compared, Run, compare_words
-from shiftlens.reporting.curves import Chart, chart
+from shiftlens.reporting.curves import NAMES, Chart, chart, rank
 from shiftlens.reporting.images import Pictures, Tile
 from shiftlens.reporting.intervals import Bar, difference_bars, figure_bars
 from shiftlens.reporting.numbers import is_number
-from shiftlens.reporting.summary import control, differences, goals
+from shiftlens.reporting.summary import differences, goals
 
 _SHOWN = 8  # concepts before the fold
 _WORDS = 7  # contrastive words of a concept before the fold
 _PICTURES = 5
+_BY = ", by what is added"
 _ROLES = (("effect", "Effect"), ("side effect", "Side effects"), ("control", "Controls"))
 
 
@@ -42,7 +43,6 @@ class RecoveryView:
 
     charts: tuple[Chart, ...]
     bars: tuple[Bar, ...]
-    sentences: tuple[str, ...]
     strengths: Sequence[float]
     tables: tuple[tuple[str, Mapping[str, Sequence[Any]]], ...]
     judged: Any
@@ -152,18 +152,28 @@ def _recovery(recovery: Mapping[str, Any], published: Mapping[str, Any]) -> Reco
     cosine = recovery["centred_cosine"]
     overlap = recovery.get("t_overlap") or published.get("t_overlap") or {}
     charts = (
-        chart("Closeness to the tuned states", "centred cosine", strengths, cosine),
-        chart("Words shared with the tuned concepts", "T-Overlap", strengths, overlap),
+        chart(
+            "Closeness to the tuned states, by what is added", "centred cosine", strengths, cosine
+        ),
+        chart(
+            "Words shared with the tuned concepts, by what is added",
+            "T-Overlap",
+            strengths,
+            overlap,
+        ),
     )
-    found = differences(recovery)
     return RecoveryView(
         charts=tuple(one for one in charts if one is not None),
-        bars=tuple(difference_bars(found)),
-        sentences=tuple(control(one["name"]) for one in found),
+        bars=tuple(difference_bars(differences(recovery))),
         strengths=strengths,
-        tables=(("centred cosine", cosine), ("T-Overlap", overlap)),
+        tables=(("Centred cosine", _named(cosine)), ("T-Overlap", _named(overlap))),
         judged=recovery.get("concepts_judged"),
     )
+
+
+def _named(curves: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Curves in the order and under the names of the charts."""
+    return {NAMES.get(name, name): curves[name] for name in sorted(curves, key=rank)}
 
 
 def _published(strengths: Sequence[float], published: Mapping[str, Any]) -> tuple[Chart, ...]:

@@ -7,10 +7,11 @@ from torch import Tensor
 from shiftlens.core.errors import MismatchError
 from shiftlens.core.shapes import Vectors
 
+Others = Float[Tensor, "other d"]
 Similarity = Float[Tensor, "k other"]
 
 
-def similarity(concepts: Vectors, other: Vectors) -> Similarity:
+def similarity(concepts: Vectors, other: Others) -> Similarity:
     """Cosine of every concept with every other one: (k, other).
 
     Raises:
@@ -25,7 +26,7 @@ def similarity(concepts: Vectors, other: Vectors) -> Similarity:
     return a @ b.T
 
 
-def nearest(concepts: Vectors, other: Vectors) -> list[int]:
+def nearest(concepts: Vectors, other: Others) -> list[int]:
     """For each concept the most similar other one; several may share it.
 
     Answers: what became of this concept?
@@ -33,7 +34,7 @@ def nearest(concepts: Vectors, other: Vectors) -> list[int]:
     return similarity(concepts, other).argmax(dim=1).tolist()
 
 
-def bijective(concepts: Vectors, other: Vectors) -> list[int]:
+def bijective(concepts: Vectors, other: Others) -> list[int]:
     """For each concept a partner of its own, such that the summed similarity is largest.
 
     Raises:

@@ -18,7 +18,7 @@ _SKIES = ("#bfe3ff", "#ffe2b8", "#d9d2f0", "#cfe8cf", "#f3d1d1", "#dfe5ea")
 _GROUNDS = ("#e6cf9a", "#8fbf73", "#f7f9fb", "#9aa3ad", "#5c8fc0", "#b98d68")
 
 
-def build_pictures(root: Path, n: int = 60) -> list[str]:
+def build_pictures(root: Path, n: int = 30) -> list[str]:
     """Small scenes of sky, ground and something in between; paths relative to ``root``."""
     (root / "pictures").mkdir(parents=True, exist_ok=True)
     paths: list[str] = []

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.builders import build_vector
 
 from shiftlens.core.errors import MismatchError, SiteError, SteeringError
 from shiftlens.data.sample import Sample
@@ -14,7 +15,6 @@ from shiftlens.models.model import Model
 from shiftlens.models.prompts import encode
 from shiftlens.steering.applying import Intervention, steer
 from shiftlens.steering.gates import Gate
-from tests.builders import build_vector
 
 
 @dataclass(frozen=True, eq=False)

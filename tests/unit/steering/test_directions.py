@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.builders import build_store, build_vector
 
 from shiftlens.activations.site import Site
 from shiftlens.activations.store import ActivationStore
@@ -19,7 +20,6 @@ from shiftlens.steering.directions import (
     random_like,
 )
 from shiftlens.steering.operators import Add
-from tests.builders import build_store, build_vector
 
 D = 6
 
@@ -149,7 +149,7 @@ def test_arithmetic_of_vectors() -> None:
 
 def test_vectors_of_different_places_do_not_add() -> None:
     vector = build_vector(provenance={"model": {"weights": "a"}})
-    with pytest.raises(SteeringError, match="layer 1 with 32 entries.*at layer 2"):
+    with pytest.raises(SteeringError, match=r"layer 1 with 32 entries.*at layer 2"):
         vector + build_vector(layer=2)
     with pytest.raises(SteeringError, match="at layer 1 with 16"):
         vector - build_vector(16)

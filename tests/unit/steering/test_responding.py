@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.builders import build_vector
 
 from shiftlens.activations import tokens
 from shiftlens.activations.capture import catch_own
@@ -18,7 +19,6 @@ from shiftlens.steering.applying import Intervention, steer
 from shiftlens.steering.gates import NearestConcept, TwoPassGate
 from shiftlens.steering.receipt import Receipt, merged
 from shiftlens.steering.responding import steer_responses
-from tests.builders import build_vector
 
 NEW = 6
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.builders import build_vector
 
 from shiftlens.core.errors import SteeringError
 from shiftlens.data.sample import Sample
@@ -14,7 +15,6 @@ from shiftlens.models.prompts import Inputs, encode
 from shiftlens.steering.applying import steer
 from shiftlens.steering.receipt import Receipt
 from shiftlens.steering.scopes import SCOPES
-from tests.builders import build_vector
 
 LAYER, NEW = 1, 7
 
