@@ -1,6 +1,7 @@
 """``train``: every stage in order, each resumed where it stopped, ending in the shipped models."""
 
 import logging
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import torch
 
 from shiftlens.core.errors import DataError
 from shiftlens.core.progress import Progress, Silent
+from shiftlens.world.accuracy import measure_world
+from shiftlens.world.card import write_card
 from shiftlens.world.training.adapters import train_adapter
 from shiftlens.world.training.architecture import (
     build_image_processor,
@@ -71,7 +74,8 @@ def train(
     A run that is started again with the same ``checkpoints`` goes on from the last one.
 
     Args:
-        out: gets ``base``, ``places``, ``colors``, ``moods`` and ``judge``.
+        out: gets ``base``, ``places``, ``colors``, ``moods``, ``judge`` and the card with what they
+            were measured to do.
         checkpoints: holds the state of every stage, as safetensors.
         device: ``cpu`` or ``cuda``.
         seed: of weights, pictures and batches.
@@ -106,6 +110,7 @@ def train(
             **run.options(),
         )
     _train_judge(run, pictures, model)
+    _write_card(run, scale)
 
 
 def _train_base(run: _Run, pictures: Pictures) -> tuple[Any, Any]:
@@ -129,6 +134,12 @@ def _train_base(run: _Run, pictures: Pictures) -> tuple[Any, Any]:
     model.half().save_pretrained(run.out / "base")
     processor.save_pretrained(run.out / "base")
     return model.float(), processor
+
+
+def _write_card(run: _Run, scale: float) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure_world(run.out, Path(folder), n=max(20, int(1000 * min(1.0, scale))))
+    write_card(run.out / "README.md", found, seed=run.seed, scale=scale)
 
 
 def _train_judge(run: _Run, pictures: Pictures, model: Any) -> None:

@@ -1,0 +1,159 @@
+"""Selections: which positions of a response, and what counts as missed or failed."""
+
+from typing import Any
+
+import pytest
+
+from shiftlens.activations import tokens
+from shiftlens.activations.occurrences import find_words, word_spans
+from shiftlens.activations.site import Site, site_from
+from shiftlens.activations.tokens import Failed, Missed, Pick, Said, Selection, selection_from
+from shiftlens.core.errors import SiteError
+from shiftlens.data.sample import Sample
+
+SAMPLE = Sample("s", "what", ("a.png",), response="a Dog in the snow")
+PIECES = ["a", " hot", "dog", " and", " a", " d", "og", " run", " ."]
+
+
+def _said(pieces: list[str], *, truncated: bool = False) -> Said:
+    """A response whose token i is piece i."""
+    return Said(
+        "".join(pieces),
+        range(len(pieces)),
+        truncated,
+        lambda ids: "".join(pieces[i] for i in ids),
+    )
+
+
+def test_a_word_of_two_tokens_is_found_whole() -> None:
+    """``hotdog`` is not ``dog``; ``dog`` is cut into two tokens, 5 and 6."""
+    (found,) = find_words("".join(PIECES), range(9), _said(PIECES).decode, ["dog"])
+    assert (found.first_token, found.last_token) == (5, 6)
+    assert "".join(PIECES)[found.start : found.end] == "dog"
+
+
+def test_predict_is_before_the_word_and_read_is_at_its_end() -> None:
+    said = _said(PIECES)
+    assert tokens.word("dog").picks(SAMPLE, said) == [Pick((5,), "dog")]
+    assert tokens.word("dog", alignment="read").picks(SAMPLE, said) == [Pick((7,), "dog")]
+
+
+def test_the_first_occurrence_or_every_one() -> None:
+    said = _said(["dog", " and", " cat", " dog"])
+    assert tokens.word("cat", "dog").picks(SAMPLE, said) == [Pick((0,), "dog")]
+    every = tokens.word("cat", "dog", every=True).picks(SAMPLE, said)
+    assert every == [Pick((0,), "dog"), Pick((2,), "cat"), Pick((3,), "dog")]
+
+
+def test_no_word_is_missed_and_a_cut_one_has_failed() -> None:
+    with pytest.raises(Missed):
+        tokens.word("dog").picks(SAMPLE, _said(["a", " cat"]))
+    with pytest.raises(Failed):
+        tokens.word("dog").picks(SAMPLE, _said(["a", " dog"], truncated=True))
+    whole = tokens.word("dog").picks(SAMPLE, _said(["a", " dog"]))
+    assert whole == [Pick((1,), "dog")], "the same response, ended by the model itself"
+    early = _said(["dog", " dog"], truncated=True)
+    assert tokens.word("dog", every=True).picks(SAMPLE, early) == [Pick((0,), "dog")]
+
+
+def test_the_reference_may_be_asked_for_the_word_too() -> None:
+    choice = tokens.word("dog", require_reference=True)
+    assert choice.picks(SAMPLE, _said(["dog"]))
+    for reference in ("a cat", "two dogs", None):
+        with pytest.raises(Missed):
+            choice.picks(Sample("s", "what", response=reference), _said(["dog"]))
+
+
+@pytest.mark.parametrize(
+    ("choice", "positions"),
+    [
+        (tokens.last_prompt(), (0,)),
+        (tokens.first_response(), (1,)),
+        (tokens.mean_response(), (0, 1, 2)),
+        (tokens.image(), (0,)),
+    ],
+)
+def test_positions_of_the_other_selections(choice: Selection, positions: tuple[int, ...]) -> None:
+    assert choice.picks(SAMPLE, _said(["a", " dog", " ."])) == [Pick(positions)]
+
+
+def test_what_an_empty_or_cut_response_leaves() -> None:
+    nothing = _said([])
+    assert tokens.last_prompt().picks(SAMPLE, nothing) == [Pick((0,))]
+    for choice in (tokens.first_response(), tokens.mean_response()):
+        with pytest.raises(Missed):
+            choice.picks(SAMPLE, nothing)
+    with pytest.raises(Failed):
+        tokens.first_response().picks(SAMPLE, _said(["a"], truncated=True))
+    with pytest.raises(Missed):
+        tokens.image().picks(Sample("s", "what"), nothing)
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "spans"),
+    [
+        ("Dog, dog; DOG!", "dog", [(0, 3), (5, 8), (10, 13)]),
+        ("hotdog dogs dog_1", "dog", []),
+        ("ein größerer Hund", "größerer", [(4, 12)]),
+        ("图片里有狗。", "狗", [(4, 5)]),
+        ("traffic light here", "traffic light", [(0, 13)]),
+        ("a.b", "a.b", [(0, 3)]),
+        ("axb", "a.b", []),
+    ],
+)
+def test_words_are_whole_in_any_script(text: str, word: str, spans: list[tuple[int, int]]) -> None:
+    assert [(start, end) for start, end, _ in word_spans(text, [word])] == spans
+
+
+def test_tokens_of_a_character_that_is_cut_in_bytes() -> None:
+    """A prefix that ends inside a character decodes to a mark that the whole does not hold."""
+    data = "ein größerer hund".encode()
+
+    def decode(ids: Any) -> str:
+        return bytes(data[i] for i in ids).decode(errors="replace")
+
+    (found,) = find_words(decode(range(len(data))), range(len(data)), decode, ["hund"])
+    assert bytes(data[found.first_token : found.last_token + 1]) == b"hund"
+    (umlaut,) = find_words(decode(range(len(data))), range(len(data)), decode, ["größerer"])
+    assert bytes(data[umlaut.first_token : umlaut.last_token + 1]).decode() == "größerer"
+
+
+@pytest.mark.parametrize("words", [(), ("",), ("dog", " ")])
+def test_words_that_name_nothing_are_refused(words: tuple[str, ...]) -> None:
+    with pytest.raises(SiteError, match="name nothing"):
+        tokens.word(*words)
+
+
+def test_an_unknown_alignment_lists_the_known_ones() -> None:
+    with pytest.raises(SiteError, match="unknown alignment 'write'") as caught:
+        tokens.word("dog", alignment="write")  # pyright: ignore[reportArgumentType]
+    assert "predict, read" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        tokens.word("dog", "hot dog", alignment="read", every=True),
+        tokens.last_prompt(),
+        tokens.first_response(),
+        tokens.mean_response(),
+        tokens.image(),
+    ],
+)
+def test_a_site_survives_its_description(choice: Selection) -> None:
+    for site in (Site(3, choice), Site((0, 3), choice)):
+        assert site_from(site.describe()) == site
+    with pytest.raises(SiteError, match="unknown selection 'nowhere'"):
+        selection_from({"kind": "nowhere"})
+
+
+def test_sites_that_are_none_are_refused(tiny: Any) -> None:
+    with pytest.raises(SiteError, match="at least one layer"):
+        Site(())
+    with pytest.raises(SiteError, match="selects no tokens"):
+        Site(1, "dog")  # pyright: ignore[reportArgumentType]
+    assert Site((0, -1)).resolve(tiny).layer == (0, 3)
+    with pytest.raises(SiteError, match="name a block twice"):
+        Site((3, -1)).resolve(tiny)
+    with pytest.raises(SiteError, match="layer 4 is outside"):
+        Site(4).resolve(tiny)
