@@ -10,6 +10,8 @@ import pytest
 
 from shiftlens.activations.store import ActivationStore
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 MOMENTS = 6 + 2 * 10
 

@@ -9,7 +9,7 @@ from typing import Any
 from shiftlens.reporting.numbers import decimal, is_number
 
 WIDTH, HEIGHT = 480, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 124, 14, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 104, 14, 46
 _LABEL_GAP = 16.0  # pixels between two labels at the right edge, so that none covers another
 _STEPS = (0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0)
 
@@ -22,7 +22,7 @@ NAMES = {
     "affine": "affine map",
     "permuted": "permuted",
     "random": "random",
-    "samples": "tuned samples",
+    "samples": "samples",
 }
 
 

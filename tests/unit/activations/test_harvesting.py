@@ -99,7 +99,7 @@ def test_a_word_that_nobody_says_lists_what_was_said(
 ) -> None:
     with pytest.raises(DataError, match="none of 6 responses holds 'zebra' or 'yak'") as caught:
         harvest(tiny, samples, Site(-1, tokens.word("zebra", "yak")), tmp_path, max_new_tokens=NEW)
-    assert "commonest words said: is, " in str(caught.value)
+    assert "commonest words said: small, is, " in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["last_prompt", "first_response", "mean_response"])
@@ -156,9 +156,7 @@ def test_a_pair_on_the_base_s_text(
     """The tuned model is given the base's tokens; the base is the same as alone."""
     site, samples = Site(2, tokens.mean_response()), Samples(questions)
     options: dict[str, Any] = {"max_new_tokens": 5}
-    mine, theirs = harvest(
-        [base, tuned], samples, site, tmp_path / "p", response="base", **options
-    )
+    mine, theirs = harvest([base, tuned], samples, site, tmp_path / "p", response="base", **options)
     alone = harvest(base, samples, site, tmp_path / "a", **options)
     assert mine.responses == theirs.responses == alone.responses
     assert mine.fingerprint == alone.fingerprint
@@ -178,7 +176,7 @@ def test_given_text_gives_the_states_of_that_text(
     texts = {s.id: one.text for s, one in zip(samples, said, strict=True)}
     if any("<unk>" in t or tiny.tokenizer.unk_token_id in one.token_ids
            for t, one in zip(texts.values(), said, strict=True)):  # fmt: skip
-        texts = {name: "a man on the beach" for name in texts}
+        texts = dict.fromkeys(texts, "a man on the beach")
     given = samples.with_responses(texts)
     store = harvest(tiny, given, site, tmp_path / "g", response="given", max_new_tokens=NEW)
     for row, sample in enumerate(given):

@@ -134,7 +134,7 @@ def test_files_give_back_every_field(shift: ConceptShift, tmp_path: Path) -> Non
 def test_stores_of_other_data_or_another_site_are_refused(
     stores: dict[str, ActivationStore], tiny: Model, tmp_path: Path
 ) -> None:
-    base, tuned, _ = plant_shift(d=32, k=K)
+    _, tuned, _ = plant_shift(d=32, k=K)
     other = build_store(tmp_path / "data", tuned, data="other data")
     layer = build_store(tmp_path / "layer", {3: tuned})
     readouts = (tiny.readout, tiny.readout)

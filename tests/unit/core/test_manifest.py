@@ -1,0 +1,100 @@
+"""Files that are whole or absent, and digests that tell them apart."""
+
+import hashlib
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from shiftlens.core.errors import StoreError
+from shiftlens.core.manifest import (
+    digest,
+    read_json,
+    replacing,
+    sha256_file,
+    write_atomic,
+    write_json,
+)
+
+
+class _Crash(BaseException):
+    """Like a kill: not even an ``Exception``."""
+
+
+def test_a_file_is_written_and_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "folder" / "file.bin"
+    write_atomic(path, b"one")
+    write_atomic(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert [one.name for one in path.parent.iterdir()] == ["file.bin"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("crash", [_Crash, ValueError, KeyboardInterrupt])
+def test_a_crash_between_leaves_the_old_file(tmp_path: Path, crash: type[BaseException]) -> None:
+    path = tmp_path / "file.bin"
+    write_atomic(path, b"old")
+    with pytest.raises(crash), replacing(path) as temporary:
+        temporary.write_bytes(b"half of the ne")
+        assert path.read_bytes() == b"old"
+        raise crash
+    assert path.read_bytes() == b"old"
+    assert [one.name for one in tmp_path.iterdir()] == ["file.bin"]
+
+
+def test_a_crash_before_the_first_file_leaves_none(tmp_path: Path) -> None:
+    with pytest.raises(_Crash), replacing(tmp_path / "file.bin"):
+        raise _Crash
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_twin_writing_in_place_loses_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+    with pytest.raises(_Crash), path.open("wb") as stream:
+        stream.write(b"half")
+        raise _Crash
+    assert path.read_bytes() == b"half"
+
+
+def test_until_the_end_a_reader_sees_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    write_json(path, {"version": 1})
+    with replacing(path) as temporary:
+        assert temporary.parent == path.parent, "a rename across file systems is not one step"
+        temporary.write_text('{"version": 2}')
+        assert read_json(path) == {"version": 1}
+    assert read_json(path) == {"version": 2}
+
+
+def test_json_keeps_order_and_letters(tmp_path: Path) -> None:
+    value = {"z": 1, "a": ["ä", None, 0.1], "m": {}}
+    write_json(tmp_path / "v.json", value)
+    text = (tmp_path / "v.json").read_text(encoding="utf-8")
+    assert list(json.loads(text)) == ["z", "a", "m"]
+    assert "ä" in text
+    assert read_json(tmp_path / "v.json") == value
+
+
+def test_json_that_is_missing_or_broken_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"none.json does not exist"):
+        read_json(tmp_path / "none.json")
+    (tmp_path / "a.json").write_text('{"a": ')
+    (tmp_path / "b.json").write_bytes(b'"\xff"')
+    for name in ("a.json", "b.json"):
+        with pytest.raises(StoreError, match=f"{name} is not valid JSON"):
+            read_json(tmp_path / name)
+
+
+def test_sha256_is_the_known_one(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256_file(tmp_path / "abc") == known
+    assert digest("abc") == hashlib.sha256(b'"abc"').hexdigest()
+
+
+def test_a_digest_depends_on_the_value_and_not_on_the_order_of_keys() -> None:
+    assert digest({"a": 1, "b": [1, 2]}) == digest({"b": [1, 2], "a": 1})
+    values = [{"a": 1}, {"a": 2}, {"b": 1}, {"a": [1, 2]}, {"a": [2, 1]}, {"a": "1"}, {"a": None}]
+    assert len({digest(value) for value in values}) == len(values)
