@@ -277,6 +277,7 @@ def build_store(
     model: Mapping[str, Any] | None = None,
     data: str = "data",
     shards: int = 1,
+    text: Any = "own",
 ) -> "ActivationStore":
     """A finished store of given states (n, d), as ``harvest`` would have written it.
 
@@ -289,6 +290,7 @@ def build_store(
         responses: of the samples.
         model: identity of the model; weights are ``weights`` by default.
         data: fingerprint of the samples.
+        text: whose responses the states are on: ``own``, or the identity of another model.
         shards: how many parts the rows are spread over.
     """
     import pyarrow as pa
@@ -309,7 +311,7 @@ def build_store(
         "model": dict(model or {"weights": "weights"}),
         "data": data,
         "site": Site(layer, word("dog")).describe(),
-        "text": "own",
+        "text": text,
         "options": {},
     }
     manifest = Manifest(path, identity, {"model": "synthetic"}, shards)

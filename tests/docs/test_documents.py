@@ -68,7 +68,7 @@ def test_the_readme_s_python_runs(
         shutil.copy(sample.images[0], f"photos/{number:03}.png")
     shutil.copy(samples[0].images[0], "photos/one.png")
     # A real reader has more dogs than a test has time for.
-    exec(compile(code.replace("KMeans(k=12)", "KMeans(k=2)"), "README.md", "exec"), {})  # noqa: S102
+    exec(compile(code.replace("KMeans(k=12)", "KMeans(k=2)"), "README.md", "exec"), {})
     assert "tokens in 1 of 1 samples" in capsys.readouterr().out
     assert Path("runs/dog/report.html").stat().st_size > 10_000
 

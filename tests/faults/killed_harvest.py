@@ -27,7 +27,7 @@ PARTS = 3
 
 
 class _Deadly(Silent):
-    """Kills its process after so many samples: in the middle of a part, before anything is written."""
+    """Kills its process after so many samples: inside a part, before anything is written."""
 
     def __init__(self, after: int) -> None:
         self.left = after
@@ -99,7 +99,8 @@ def main(model_path: Path, pictures: Path, out: Path) -> None:
 
 def _report(name: str, code: int, out: Path) -> None:
     parts = len(read_manifest(out / name).parts) if has_manifest(out / name) else 0
-    print(name, code, parts, flush=True)
+    sys.stdout.write(f"{name} {code} {parts}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

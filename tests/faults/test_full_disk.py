@@ -1,4 +1,4 @@
-"""A full disk at any moment of a harvest: no half store, one sentence, and the run goes on later."""
+"""A full disk at any moment of a harvest: no half store, one sentence, and it goes on later."""
 
 import errno
 import os

@@ -35,6 +35,7 @@ def harvest(
     max_new_tokens: int = 64,
     batch_size: int = 32,
     part_size: int = 256,
+    allow_empty: bool = False,
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> ActivationStore: ...
@@ -49,6 +50,7 @@ def harvest(
     max_new_tokens: int = 64,
     batch_size: int = 32,
     part_size: int = 256,
+    allow_empty: bool = False,
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> list[ActivationStore]: ...
@@ -62,6 +64,7 @@ def harvest(
     max_new_tokens: int = 64,
     batch_size: int = 32,
     part_size: int = 256,
+    allow_empty: bool = False,
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> ActivationStore | list[ActivationStore]:
@@ -78,6 +81,7 @@ def harvest(
         max_new_tokens: where a response is cut off; a word that is cut counts as failed.
         batch_size: samples at once; halved by itself when memory runs out.
         part_size: samples in one shard, the unit that is lost when a run is killed.
+        allow_empty: give back a store without rows where nothing was selected, instead of an error.
         executor: who runs the parts; this process by default.
         progress: who is told how far it is.
 
@@ -105,7 +109,7 @@ def harvest(
     job = Job(chosen, roots, resolved, response, max_new_tokens, batch_size, listener)
     _run(job, manifests, samples, part_size, executor or SerialExecutor())
     stores = [ActivationStore(manifest) for manifest in manifests]
-    for store in stores:
+    for store in () if allow_empty else stores:
         _require_rows(store)
     return stores if several else stores[0]
 
@@ -175,7 +179,7 @@ def _run(
 ) -> None:
     """Run the parts that a store lacks; each counts once its manifest names it."""
     total = manifests[0].n_parts
-    pending = [n for n in range(total) if any(n not in m.parts for m in manifests)]
+    pending = [n for n in range(total) if any(not m.holds(n) for m in manifests)]
     parts: list[tuple[int, Sequence[Sample]]] = [
         (number, list(samples[number * part_size : (number + 1) * part_size])) for number in pending
     ]

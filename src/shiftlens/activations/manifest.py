@@ -56,6 +56,13 @@ class Manifest:
         """Digest of the identity and of every shard's bytes."""
         return digest([self.identity, [part["sha256"] for part in self.ordered()]])
 
+    def holds(self, number: int) -> bool:
+        """Whether a part is finished and its files are still there."""
+        part = self.parts.get(number)
+        return part is not None and all(
+            (self.root / part[name]).exists() for name in ("shard", "rows")
+        )
+
     def ordered(self) -> list[dict[str, Any]]:
         """Finished parts in order."""
         return [self.parts[number] for number in sorted(self.parts)]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shiftlens.cli.terminal import console, table
+from shiftlens.reporting.numbers import decimal, signed
 from shiftlens.study.running import Outcome
 
 _SHOWN = 3
@@ -40,22 +41,22 @@ def _print_toi(name: str, toi: Mapping[str, Any]) -> None:
         (
             ", ".join(change["contrastive_base"][:3]),
             ", ".join(change["came"][:3]) or "-",
-            f"{change['overlap']:.2f}",
-            f"{change['consistency']:+.2f}",
+            decimal(change["overlap"]),
+            signed(change["consistency"]),
         )
         for change in changes
     ]
     columns = ("most changed concepts", "words that came", "overlap", "consistency")
     out.print(table("", columns, lines))
     curves, at = recovery["centred_cosine"], recovery["strength"].index(1.0)
-    values = ", ".join(f"{key} {curve[at]:.2f}" for key, curve in curves.items())
+    values = ", ".join(f"{key} {decimal(curve[at])}" for key, curve in curves.items())
     out.print(f"recovered by adding shifts (centred cosine): {values}")
-    for control in ("global", "shuffled"):
+    for control in ("global", "shuffled", "affine"):
         gap = recovery[f"concept_minus_{control}"]
         verdict = "above" if gap["low"] > 0 else "[bold]not[/bold] above"
         out.print(
             f"  concept shifts are {verdict} the {control} control: "
-            f"{gap['estimate']:+.3f} {_interval(gap)}"
+            f"{signed(gap['estimate'], 3)} {_interval(gap)}"
         )
 
 

@@ -74,7 +74,8 @@ def _read_folder(path: Path, prompt: str | None) -> list[Sample]:
 def _read_jsonl(path: Path, prompt: str | None) -> list[Sample]:
     samples: list[Sample] = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines(): JSON may hold U+2028 and its kin unescaped inside a text.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text") from error
     for number, line in enumerate(lines, start=1):

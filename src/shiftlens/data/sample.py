@@ -100,7 +100,7 @@ class Samples(Sequence[Sample]):
         return self._like([self._samples[index] for index in kept])
 
     def split(self, *shares: float, seed: int = 0) -> "tuple[Samples, ...]":
-        """Cut into disjoint random parts.
+        """Cut into disjoint random parts; samples of one picture stay together.
 
         Args:
             shares: the share of each part, each above 0, together at most 1.
@@ -113,14 +113,18 @@ class Samples(Sequence[Sample]):
             raise DataError(
                 f"cannot split by {shares}", allowed="shares above 0 that sum to at most 1"
             )
-        order = list(range(len(self)))
-        random.Random(seed).shuffle(order)
+        groups: dict[object, list[int]] = {}
+        for index, sample in enumerate(self._samples):
+            groups.setdefault(sample.images or sample.id, []).append(index)
+        shuffled = list(groups.values())
+        random.Random(seed).shuffle(shuffled)
         totals = itertools.accumulate(shares, initial=0.0)
-        edges = [min(len(order), round(len(order) * total)) for total in totals]
-        return tuple(
-            self._like([self._samples[index] for index in sorted(order[start:end])])
+        edges = [min(len(shuffled), round(len(shuffled) * total)) for total in totals]
+        parts = [
+            itertools.chain.from_iterable(shuffled[start:end])
             for start, end in itertools.pairwise(edges)
-        )
+        ]
+        return tuple(self._like([self._samples[index] for index in sorted(part)]) for part in parts)
 
     def with_prompt(self, prompt: str) -> "Samples":
         """The same pictures under another prompt."""

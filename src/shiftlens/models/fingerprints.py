@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,3 +49,23 @@ def fingerprint_tensors(tensors: Mapping[str, Tensor]) -> str:
         flat = flat[:: max(1, flat.numel() // _SAMPLED)].contiguous().cpu()
         seen.update(flat.view(torch.uint8).numpy().tobytes())
     return f"tensors:{seen.hexdigest()}"
+
+
+_ABOUT_FILES = {"_name_or_path", "name_or_path", "transformers_version", "dtype", "torch_dtype"}
+
+
+def fingerprint_settings(settings: Any) -> str:
+    """Digest of a configuration of transformers: what decides numbers, not where files lie."""
+    return digest(_plain(settings.to_dict()) if settings is not None else None)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            str(key): _plain(one)
+            for key, one in sorted(value.items(), key=lambda pair: str(pair[0]))
+            if key not in _ABOUT_FILES and not str(key).startswith("_attn")
+        }
+    if isinstance(value, list | tuple | set):
+        return [_plain(one) for one in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -14,7 +14,7 @@ from shiftlens.core.progress import Progress, Silent
 from shiftlens.data.images import open_image
 from shiftlens.data.sample import Sample
 from shiftlens.models.address import Address
-from shiftlens.models.fingerprints import fingerprint_files
+from shiftlens.models.fingerprints import fingerprint_files, fingerprint_settings
 from shiftlens.models.readout import Readout
 from shiftlens.models.tenancy import Tenancy
 
@@ -143,6 +143,8 @@ class Model:
                 else None
             ),
             **describe_processor(self.processor),
+            "config": fingerprint_settings(self.hf.config),
+            "generation": fingerprint_settings(self.hf.generation_config),
             "dtype": str(self.dtype).removeprefix("torch."),
         }
 

@@ -1,6 +1,6 @@
 """``compare``: two stores of the same samples, one question: what did fine-tuning do?"""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from shiftlens.models.readout import Readout
 from shiftlens.shift.concept_shift import ConceptShift
 from shiftlens.shift.matching import bijective, nearest, similarity
 from shiftlens.shift.published import recover_published
-from shiftlens.shift.recovery import recover
+from shiftlens.shift.recovery import fewest_samples, recover
 from shiftlens.shift.text_and_weights import shares
 from shiftlens.shift.vectors import consistency, shift_vectors
 
@@ -61,9 +61,11 @@ def compare(
         MismatchError: stores of different samples, sites or base models.
         LearnError: too few rows for the learner.
     """
-    for other in (tuned, *([on_base_text] if on_base_text else [])):
-        _require_pair(base, other)
-    main_base, main_tuned = paired(base, on_base_text or tuned)
+    for other in (tuned, on_base_text):
+        if other is not None:
+            _require_pair(base, other)
+    _require_texts(base, tuned, on_base_text)
+    main_base, main_tuned = paired(base, tuned if on_base_text is None else on_base_text)
     options: dict[str, Any] = {"n_words": n_words, "stop_words": stop_words}
     grounding: dict[str, Any] = {**options, "n_images": n_images}
     before = ground(learn(main_base, learner, layer=layer), main_base, readouts[0], **grounding)
@@ -74,12 +76,14 @@ def compare(
     alone, inclusive = consistency(a, b, labels, before.k)
     partners = bijective(before.vectors, after.vectors)
     recovered = recover(
-        a, b, main_base.sample_ids, learner, seed=seed, draws=draws, progress=progress
+        a, b, _groups(main_base), learner, seed=seed, draws=draws, progress=progress
     )
     published = recover_published(
-        a, b, main_base.sample_ids, learner, readouts[1], seed=seed, **options
+        a, b, _groups(main_base), learner, readouts[1], seed=seed, **options
     )
-    own = _own_text(base, tuned, learner, readouts[1], layer, seed, draws // 4, options)
+    own: dict[str, Any] | None = None
+    if on_base_text is not None and _enough(base, tuned, learner):
+        own = _own_text(base, tuned, learner, readouts[1], layer, seed, draws // 4, options)
     return ConceptShift(
         base=before,
         tuned=after,
@@ -92,13 +96,15 @@ def compare(
         shifted_words=top_words(
             readouts[1], state_scores(readouts[1], before.vectors + vectors), **_words(options)
         ),
-        lost=_lost(main_base, tuned, labels, before.k),
+        lost=_lost(base, tuned, before.assign(base.states(layer)), before.k),
         state_norm=float(a.float().norm(dim=1).mean()),
         rows={"base": len(base), "tuned": len(tuned), "paired": len(main_base)},
         recovery=recovered.to_dict(),
         published=published.to_dict(),
-        recovery_own_text=own if on_base_text else None,
-        shares=_shares(base, on_base_text, tuned, before, layer) if on_base_text else None,
+        recovery_own_text=own,
+        shares=None
+        if on_base_text is None or not _shared(base, tuned)
+        else _shares(base, on_base_text, tuned, before, layer),
         labels=dict(zip(main_base.sample_ids, labels.tolist(), strict=True)),
     )
 
@@ -119,6 +125,47 @@ def _require_pair(base: ActivationStore, other: ActivationStore) -> None:
             )
 
 
+def _require_texts(
+    base: ActivationStore, tuned: ActivationStore, on_base_text: ActivationStore | None
+) -> None:
+    """Each store must be what its place says: another base, or swapped texts, would go unseen."""
+    for name, other in (("tuned", tuned), ("on_base_text", on_base_text)):
+        if other is None:
+            continue
+        text = other.provenance.get("text")
+        wrong = text == "own" if name == "on_base_text" else isinstance(text, Mapping)
+        if wrong:
+            held = "its own" if text == "own" else "another model's"
+            raise MismatchError(
+                f"the store given as {name} holds states on {held} text",
+                allowed="tuned: the tuned model's own text; on_base_text: the base's text",
+            )
+        mine, theirs = (store.provenance.get("model", {}) for store in (base, other))
+        adapted = theirs.get("adapter_weights") is not None
+        if adapted and mine.get("weights") != theirs.get("weights"):
+            raise MismatchError(
+                "the adapter's states come from another base model than the base's states",
+                remedy="harvest both with load_pair(base, adapter)",
+            )
+
+
+def _shared(base: ActivationStore, tuned: ActivationStore) -> int:
+    """How many of the base's samples the tuned store holds too."""
+    return len({*base.sample_ids} & {*tuned.sample_ids})
+
+
+def _enough(base: ActivationStore, tuned: ActivationStore, learner: ConceptLearner) -> bool:
+    """Whether the own texts share enough rows to be judged on halves."""
+    kept = {*tuned.sample_ids}
+    pairs = zip(base.sample_ids, _groups(base), strict=True)
+    return len({group for one, group in pairs if one in kept}) >= fewest_samples(learner)
+
+
+def _groups(store: ActivationStore) -> list[str]:
+    """What must not be torn apart by a cut: rows of one picture, or of one sample without any."""
+    return [row.image or row.sample_id for row in store.rows]
+
+
 def _diagonal(before: Concepts, after: Concepts, partners: list[int]) -> tuple[float, ...]:
     table = similarity(before.vectors, after.vectors)
     return tuple(float(table[i, j]) for i, j in enumerate(partners))
@@ -136,7 +183,7 @@ def _own_text(
 ) -> dict[str, Any]:
     """Both recoveries on each model's own text; fewer refits, because it is not the headline."""
     a, b = paired(base, tuned)
-    states = (a.states(layer), b.states(layer), a.sample_ids, learner)
+    states = (a.states(layer), b.states(layer), _groups(a), learner)
     judged = recover(*states, seed=seed, draws=max(20, draws)).to_dict()
     published = recover_published(*states, readout, seed=seed, **options).to_dict()
     return {**judged, "published": published}

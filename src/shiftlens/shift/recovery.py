@@ -85,7 +85,7 @@ def recover(
     Args:
         base: (n, d) states of the base model.
         tuned: (n, d) states of the same samples under the tuned model.
-        sample_ids: n ids; rows of one sample stay in one half.
+        sample_ids: n ids of samples, or of their pictures; rows of one id stay in one half.
         learner: learns the concepts again in every half and refit.
         strengths: must contain 1, at which the differences are taken.
         seed: of cuts, resamples and controls.
@@ -109,7 +109,13 @@ def recover(
         first, second = cut(ids, rng)
         for estimation, judging in ((first, second), (second, first)):
             halves = take(base, tuned, estimation, judging)
-            folds.append(curves(halves, learner, strengths, rng))
+            fold = curves(halves, learner, strengths, rng)
+            folds += [fold] if fold[1] else []  # a half in which no concept has rows judges nothing
+    if not folds:
+        raise LearnError(
+            f"no concept of {learner.k} has {_FEWEST} rows in a judging half",
+            remedy="harvest more samples, or choose a smaller k",
+        )
     mean = {
         name: tuple(np.mean([fold[name] for fold, _ in folds], axis=0).tolist())
         for name in folds[0][0]
@@ -125,9 +131,13 @@ def recover(
     return Recovery(tuple(strengths), mean, found, judged)
 
 
+def fewest_samples(learner: ConceptLearner) -> int:
+    """How many samples (or pictures) two halves need, at the least."""
+    return 2 * max(learner.k, 2 * _FEWEST)
+
+
 def _require_halves(ids: np.ndarray, learner: ConceptLearner) -> None:
-    samples = len(np.unique(ids))
-    needed = 2 * max(learner.k, 2 * _FEWEST)
+    samples, needed = len(np.unique(ids)), fewest_samples(learner)
     if samples < needed:
         raise LearnError(
             f"{samples} samples are too few to judge {learner.k} concepts on held-out halves",

@@ -25,7 +25,7 @@ class Intervention:
     Attributes:
         vector: direction and layer.
         strength: how much of it; 1 is the whole vector.
-        scope: which positions, one of ``shiftlens.steering.scopes.SCOPES``.
+        scope: which positions, one of ``shiftlens.core.scopes.SCOPES``.
         gate: for which samples; all of them without one.
         operator: what is done with the vector.
     """
@@ -94,8 +94,11 @@ def steer(
                 lambda _module, args, kwargs: tracker.begin(args, kwargs), with_kwargs=True
             ).remove
         )
+        # All gates first: at a block that is also edited they must read the state before the edit.
         for one in running:
-            one.enter(handles)
+            one.watch(handles)
+        for one in running:
+            one.act(handles)
         try:
             yield receipt
         finally:
@@ -150,14 +153,17 @@ class _Running:
         self.selected = self.tokens = self._samples = self._touched = 0
         self._norms = self._cosines = 0.0
 
-    def enter(self, handles: ExitStack) -> None:
-        """Hook the blocks; strength 0 hooks the scope's count only, and edits nothing."""
-        gate, layer = self.one.gate, self.one.vector.layer
+    def watch(self, handles: ExitStack) -> None:
+        """Hook the block that the gate reads."""
+        gate = self.one.gate
         if gate is not None and self._given is None:
             block = self._model.address.block(self._model.hf, gate.layer)
             handles.callback(block.register_forward_hook(self._decide).remove)
+
+    def act(self, handles: ExitStack) -> None:
+        """Hook the block that is edited; strength 0 edits nothing."""
         if self.one.strength != 0:
-            handles.enter_context(edit(self._model, layer, self._change))
+            handles.enter_context(edit(self._model, self.one.vector.layer, self._change))
 
     def _decide(self, _block: Any, _args: Any, output: Any) -> None:
         call, gate = self._tracker.call, self.one.gate

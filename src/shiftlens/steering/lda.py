@@ -25,7 +25,8 @@ class LDA(Gate):
         weights: (d,) inverse within-class covariance times the difference of the class means.
         threshold: chosen on rows that the weights have not seen.
         layer: the block after which the state is read.
-        held_out: true and false positive rate on those rows, and how many there were.
+        held_out: true and false positive rate on those rows, and how many there were; optimistic,
+            because the threshold was chosen on them.
     """
 
     weights: Float[Tensor, " d"]

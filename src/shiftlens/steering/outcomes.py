@@ -1,5 +1,6 @@
 """What steering did to answers and captions: exact answers, whole words, paired, with intervals."""
 
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
@@ -25,7 +26,8 @@ def answer_counts(texts: Sequence[str]) -> dict[str, int]:
 
 def refuses(text: str, phrases: Collection[str]) -> bool:
     """Whether a text begins with one of the refusing phrases."""
-    return any(_bare(text).startswith(_bare(phrase)) for phrase in phrases)
+    said = words_of(text)
+    return any(said[: len(words)] == words for words in map(words_of, phrases) if words)
 
 
 def share(flags: Sequence[bool]) -> Interval:
@@ -70,9 +72,14 @@ def rest_unchanged(before: str, after: str, swaps: Mapping[str, str]) -> bool:
     lowered = {gendered.lower(): neutral.lower() for gendered, neutral in swaps.items()}
 
     def read(text: str) -> list[str]:
-        return [lowered.get(word, word) for word in text.lower().split()]
+        return [lowered.get(word, word) for word in words_of(text)]
 
     return read(before) == read(after)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in lower case, marks left out."""
+    return re.findall(r"\w+", text.lower())
 
 
 def _bare(text: str) -> str:

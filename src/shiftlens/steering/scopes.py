@@ -14,11 +14,8 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from shiftlens.core.errors import SteeringError
+from shiftlens.core.scopes import SCOPES
 from shiftlens.models.model import Model
-
-SCOPES = ("response", "all", "prompt", "last_prompt", "generated")
-"""``response``: every position that emits a response token, which is the last prompt position and
-all generated ones. ``generated`` leaves the prompt alone and so cannot change the first token."""
 
 
 def require_scope(scope: str) -> None:

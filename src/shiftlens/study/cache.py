@@ -45,6 +45,8 @@ class StageCache:
             self.reused.append(name)
             self._seconds[name] = float(found["seconds"])
             return found["result"]
+        # From here on artefacts beside the stage change: an old entry must not vouch for them.
+        self._path(name).unlink(missing_ok=True)
         start = time.perf_counter()
         result = compute()
         self._seconds[name] = time.perf_counter() - start

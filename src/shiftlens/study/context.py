@@ -8,10 +8,11 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from shiftlens.core.errors import MismatchError
+from shiftlens.core.errors import MismatchError, StoreError
 from shiftlens.core.manifest import digest, sha256_file
 from shiftlens.core.progress import Progress
 from shiftlens.data.reading import read
@@ -47,7 +48,9 @@ class Context:
             source: str | Path = spec.source
             if is_provided(spec.source):
                 source = self._provided(name)
-            self._samples[name] = read(source, prompt=spec.prompt, limit=spec.n)
+            samples = read(source, prompt=spec.prompt)
+            # Provided samples were drawn with the seed; a user's own are chosen with it.
+            self._samples[name] = samples.take(spec.n, seed=spec.seed) if spec.n else samples
         return self._samples[name]
 
     def _provided(self, name: str) -> Path:
@@ -76,8 +79,9 @@ class Context:
 
     @cached_property
     def models_key(self) -> str:
-        """Digest of both models' files, without loading them."""
-        return digest([_files_key(self.base_path), _files_key(self.tuned_path)])
+        """Digest of both models' files and of what computes with them, without loading them."""
+        versions = [version(name) for name in ("shiftlens", "torch", "transformers")]
+        return digest([_files_key(self.base_path), _files_key(self.tuned_path), versions])
 
     @cached_property
     def models(self) -> "tuple[Model, Model]":
@@ -94,6 +98,7 @@ class Context:
         out: Path,
         *,
         response: Literal["own", "base"] = "own",
+        allow_empty: bool = False,
     ) -> "list[ActivationStore]":
         """One store a model, in the run's own directory.
 
@@ -106,13 +111,16 @@ class Context:
             "response": response,
             "batch_size": self.experiment.batch_size,
             "max_new_tokens": self.experiment.max_new_tokens,
+            "allow_empty": allow_empty,
             "progress": self.progress,
         }
         try:
             return harvest(list(models), samples, site, out, **options)
-        except MismatchError as error:
+        except (MismatchError, StoreError) as error:
             _log.info("replacing %s: %s", out, error.given)
-            shutil.rmtree(out)
+            for manifest in out.rglob("manifest.json"):
+                manifest.unlink()  # first: a kill in between must leave nothing whole
+            shutil.rmtree(out, ignore_errors=True)
             return harvest(list(models), samples, site, out, **options)
 
     def shown(self, sample: Sample) -> str:

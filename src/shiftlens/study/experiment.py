@@ -4,6 +4,7 @@ A TOML file becomes frozen dataclasses. A key that is unknown, missing or of the
 error that names the place and the keys that exist: a typo never means nothing.
 """
 
+import re
 import tomllib
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
 from shiftlens.core.errors import DataError
+from shiftlens.core.scopes import SCOPES
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,8 @@ def load_experiment(path: str | Path) -> Experiment:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataError(f"experiment file {path} does not exist") from error
+    except OSError as error:
+        raise DataError(f"experiment file {path} cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"experiment file {path} is not valid TOML ({error})") from error
     return _experiment(table, file.name)
@@ -166,15 +170,16 @@ def _experiment(table: dict[str, Any], name: str) -> Experiment:
     }
     words = [
         build(WordsSpec, value, f"{name} [[words]] {number}")
-        for number, value in enumerate(table.pop("words", []), start=1)
+        for number, value in enumerate(_tables(table, "words", name), start=1)
     ]
     steering = [
         _steering(_table(value, f"{name} [[steering]] {number}"), f"{name} [[steering]] {number}")
-        for number, value in enumerate(table.pop("steering", []), start=1)
+        for number, value in enumerate(_tables(table, "steering", name), start=1)
     ]
     whole = {**table, "data": data, "words": words, "steering": steering}
     experiment = build(Experiment, whole, name)
     _check_references(experiment, name)
+    _check_values(experiment, name)
     return experiment
 
 
@@ -184,6 +189,35 @@ def _steering(table: dict[str, Any], where: str) -> SteeringSpec:
     if kind not in KINDS:
         raise DataError(f"{where} has the kind {kind!r}", allowed=f"kinds: {', '.join(KINDS)}")
     return build(KINDS[kind], table, where)
+
+
+def _tables(table: dict[str, Any], key: str, name: str) -> list[Any]:
+    found = table.pop(key, [])
+    if not isinstance(found, list):
+        raise DataError(f"{name}: {key} must be a list of tables", allowed=f"[[{key}]]")
+    return found
+
+
+def _check_values(experiment: Experiment, name: str) -> None:
+    """What would otherwise be found out after minutes of earlier stages."""
+    specs = (*experiment.words, *experiment.steering)
+    for part in (*experiment.data, *(spec.name for spec in specs)):
+        if not re.fullmatch(r"[\w-]+", part):
+            raise DataError(
+                f"{name}: the name {part!r} becomes a directory", allowed="letters, digits, _ and -"
+            )
+    positive = {"batch_size": experiment.batch_size, "max_new_tokens": experiment.max_new_tokens}
+    positive |= {f"{spec.name}: k": spec.k for spec in experiment.words}
+    positive |= {f"{spec.name}: draws": spec.draws for spec in experiment.words}
+    positive |= {f"{key}: n": data.n for key, data in experiment.data.items() if data.n is not None}
+    for what, value in positive.items():
+        if value < 1:
+            raise DataError(f"{name}: {what} = {value}", allowed="a whole number from 1 up")
+    for spec in experiment.steering:
+        if not 0 < spec.fit < 1:
+            raise DataError(f"{name}: {spec.name}: fit = {spec.fit}", allowed="between 0 and 1")
+        if spec.scope not in SCOPES:
+            raise DataError(f"{name}: unknown scope {spec.scope!r}", allowed=", ".join(SCOPES))
 
 
 def _check_references(experiment: Experiment, name: str) -> None:

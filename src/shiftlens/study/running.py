@@ -52,8 +52,16 @@ def run_study(
         ShiftLensError: anything that the experiment asks for and that is not possible.
     """
     start = time.perf_counter()
-    root = Path(out)
-    context = Context(experiment, root, StageCache(root), progress or Silent())
+    root = Path(out).resolve()  # samples name their pictures by whole paths
+    listener = progress or Silent()
+    try:
+        return _run(Context(experiment, root, StageCache(root), listener), start)
+    finally:
+        listener.stop()
+
+
+def _run(context: Context, start: float) -> Outcome:
+    experiment, root = context.experiment, context.root
     words = {spec.name: _words(context, spec) for spec in experiment.words}
     steering = {spec.name: _steering(context, spec) for spec in experiment.steering}
     provenance = context.cache.run("provenance", [context.models_key], lambda: _origin(context))

@@ -33,9 +33,11 @@ def study_words(context: Context, spec: WordsSpec) -> Result:
     inputs["stores"] = harvested["fingerprints"]
     inputs["learner"] = [spec.k, experiment.seed, experiment.n_words, experiment.stop_words]
     inputs["factors"] = spec.factors
-    learned = context.cache.run(f"learn-{name}", inputs, lambda: _learn(context, spec))
+    learned = context.cache.run(f"learn-{name}", inputs, lambda: _learn(context, spec, harvested))
     inputs["draws"] = spec.draws
-    compared = context.cache.run(f"compare-{name}", inputs, lambda: _compare(context, spec))
+    compared = context.cache.run(
+        f"compare-{name}", inputs, lambda: _compare(context, spec, harvested)
+    )
     return {"harvest": harvested, "learn": learned, "compare": compared}
 
 
@@ -52,7 +54,8 @@ def _harvest(context: Context, spec: WordsSpec) -> Result:
     samples = context.samples(spec.data)
     site = Site(layer=spec.layer, tokens=tokens.word(*spec.members))
     pair = context.harvest([base, tuned], samples, site, folder / "base-text", response="base")
-    own = context.harvest([tuned], samples, site, folder / "own-text")
+    # A fine-tune may never say the word again: that is a finding, not an error.
+    own = context.harvest([tuned], samples, site, folder / "own-text", allow_empty=True)
     stores = [*pair, *own]
     return {
         "counts": dict(zip(_TEXTS, (store.counts for store in stores), strict=True)),
@@ -63,8 +66,10 @@ def _harvest(context: Context, spec: WordsSpec) -> Result:
     }
 
 
-def _stores(context: Context, spec: WordsSpec) -> "list[ActivationStore]":
+def _stores(context: Context, spec: WordsSpec, harvested: Result) -> "list[ActivationStore]":
+    """The stores of the harvest stage; made again where they are gone or are not the same."""
     from shiftlens.activations.store import ActivationStore
+    from shiftlens.core.errors import StoreError
 
     base, tuned = context.models
     folder = _folder(context, spec)
@@ -73,6 +78,13 @@ def _stores(context: Context, spec: WordsSpec) -> "list[ActivationStore]":
         folder / "base-text" / tuned.label,
         folder / "own-text" / tuned.label,
     )
+    try:
+        stores = [ActivationStore.open(path) for path in paths]
+        if [store.fingerprint for store in stores] == harvested["fingerprints"]:
+            return stores
+    except StoreError:
+        pass
+    _harvest(context, spec)
     return [ActivationStore.open(path) for path in paths]
 
 
@@ -82,7 +94,7 @@ def _learner(context: Context, spec: WordsSpec) -> "KMeans":
     return KMeans(k=spec.k, seed=context.experiment.seed)
 
 
-def _learn(context: Context, spec: WordsSpec) -> Result:
+def _learn(context: Context, spec: WordsSpec, harvested: Result) -> Result:
     """Concepts of the base model, and how well they agree with what is known of the pictures."""
     from shiftlens.concepts.baselines import RandomSamples
     from shiftlens.concepts.grounding.ground import ground
@@ -90,7 +102,7 @@ def _learn(context: Context, spec: WordsSpec) -> Result:
     from shiftlens.concepts.quality import agreement, explained
 
     experiment, (base, _) = context.experiment, context.models
-    store = _stores(context, spec)[0]
+    store = _stores(context, spec, harvested)[0]
     learned = learn(store, _learner(context, spec))
     concepts = ground(
         learned, store, base.readout, n_words=experiment.n_words, stop_words=experiment.stop_words
@@ -117,13 +129,13 @@ def _learn(context: Context, spec: WordsSpec) -> Result:
     }
 
 
-def _compare(context: Context, spec: WordsSpec) -> Result:
+def _compare(context: Context, spec: WordsSpec, harvested: Result) -> Result:
     """What fine-tuning did to the concepts; the shift itself lies beside as an artefact."""
     from shiftlens.reporting.data import describe_shift
     from shiftlens.shift.comparing import compare
 
     experiment, (base, tuned) = context.experiment, context.models
-    on_own, on_base, own = _stores(context, spec)
+    on_own, on_base, own = _stores(context, spec, harvested)
     shift = compare(
         on_own,
         own,

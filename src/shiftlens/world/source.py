@@ -118,12 +118,13 @@ def materialise(name: str, out: Path, *, n: int, seed: int, split: str = "held_o
     choose, ask = _COLLECTIONS[name]
     rng = random.Random(f"{name}/{seed}")
     (out / "images").mkdir(parents=True, exist_ok=True)
+    path = out / "data.jsonl"
+    path.unlink(missing_ok=True)  # pictures change now: an old list must not vouch for them
     rows: list[str] = []
     for index, scene in enumerate(choose(n, split, seed)):
         image = f"images/{index:05d}.png"
         render(scene).image.save(out / image, compress_level=1)
         rows.append(json.dumps(_row(f"{name}-{index:05d}", image, scene, ask(scene, rng))))
-    path = out / "data.jsonl"
     write_atomic(path, ("\n".join(rows) + "\n").encode())
     return path
 

@@ -295,6 +295,9 @@ def test_rows_of_one_sample_are_paired_in_their_order(
     site = Site(-1, tokens.word(word, every=True))
     store = harvest(tiny, samples, site, tmp_path / "s", max_new_tokens=NEW)
     assert len(store) > len(set(store.sample_ids))
-    mine, theirs = paired(store, store.at_rows(list(range(1, len(store)))))
-    assert len(mine) == len(theirs) == len(store) - 1
-    assert mine.sample_ids == theirs.sample_ids
+    by_sample = sorted(range(len(store)), key=lambda row: (store.sample_ids[row][::-1], -row))
+    turned = store.at_rows(by_sample[::-1])  # samples backwards, rows of each in their order
+    assert turned.sample_ids != store.sample_ids
+    mine, theirs = paired(store, turned)
+    assert mine.sample_ids == theirs.sample_ids == store.sample_ids
+    assert theirs.states().equal(store.states())

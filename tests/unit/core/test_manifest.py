@@ -22,6 +22,11 @@ class _Crash(BaseException):
     """Like a kill: not even an ``Exception``."""
 
 
+def _write_and_crash(path: Path, crash: type[BaseException]) -> None:
+    path.write_bytes(b"half of the ne")
+    raise crash
+
+
 def test_a_file_is_written_and_replaced(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "folder" / "file.bin"
     write_atomic(path, b"one")
@@ -36,9 +41,7 @@ def test_a_crash_between_leaves_the_old_file(tmp_path: Path, crash: type[BaseExc
     path = tmp_path / "file.bin"
     write_atomic(path, b"old")
     with pytest.raises(crash), replacing(path) as temporary:
-        temporary.write_bytes(b"half of the ne")
-        assert path.read_bytes() == b"old"
-        raise crash
+        _write_and_crash(temporary, crash)
     assert path.read_bytes() == b"old"
     assert [one.name for one in tmp_path.iterdir()] == ["file.bin"]
 
@@ -52,10 +55,9 @@ def test_a_crash_before_the_first_file_leaves_none(tmp_path: Path) -> None:
 def test_twin_writing_in_place_loses_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
-    with pytest.raises(_Crash), path.open("wb") as stream:
-        stream.write(b"half")
-        raise _Crash
-    assert path.read_bytes() == b"half"
+    with pytest.raises(_Crash):
+        _write_and_crash(path, _Crash)
+    assert path.read_bytes() == b"half of the ne"
 
 
 def test_until_the_end_a_reader_sees_the_old_file(tmp_path: Path) -> None:

@@ -48,9 +48,15 @@ def test_a_row_becomes_a_sample(tmp_path: Path) -> None:
         tmp_path,
         {"image": "a.png", "prompt": "p"},
         "",
-        {"id": 7, "images": ["a.png", "../b.png"], "prompt": "ä", "response": "r", "labels": {"x": 1}},
+        {
+            "id": 7,
+            "images": ["a.png", "../b.png"],
+            "prompt": "ä",
+            "response": "r",
+            "labels": {"x": 1},
+        },
         {"prompt": "no picture"},
-    )  # fmt: skip
+    )
     samples = read(path)
     assert [s.id for s in samples] == ["1", "7", "4"], "by default the number of the line"
     assert samples[0].images == (str(tmp_path.resolve() / "a.png"),)

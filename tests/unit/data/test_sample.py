@@ -95,6 +95,15 @@ def test_shares_that_sum_to_one_leave_nobody_out() -> None:
     assert [s.id for s in samples.split(0.5)[0]] != [s.id for s in samples.split(0.5, seed=1)[0]]
 
 
+def test_samples_of_one_picture_stay_together() -> None:
+    """Or a direction would be judged on pictures that it was learned from."""
+    samples = Samples([Sample(str(i), f"p{i}", (f"{i // 3}.png",)) for i in range(60)])
+    for seed in range(5):
+        first, second = samples.split(0.5, 0.5, seed=seed)
+        assert not {s.images for s in first} & {s.images for s in second}
+        assert len(first) + len(second) == 60
+
+
 @pytest.mark.parametrize("shares", [(), (0.5, 0.6), (0.0, 0.5), (-0.1,)])
 def test_impossible_shares_are_refused(shares: tuple[float, ...]) -> None:
     with pytest.raises(DataError, match="cannot split by"):

@@ -28,7 +28,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ActivationStor
     ids = [f"s{i}" for i in range(240)]
     return {
         "base": build_store(folder / "base", base, ids=ids, shards=2),
-        "forced": build_store(folder / "forced", forced, ids=ids, shards=3),
+        "forced": build_store(folder / "forced", forced, ids=ids, shards=3, text={"of": "base"}),
         "own": build_store(folder / "own", own[LOST:], ids=ids[LOST:]),
     }
 
@@ -71,7 +71,23 @@ def test_without_it_they_come_from_each_model_s_own(
     assert found.shares is None
     assert found.recovery_own_text is None
     assert sum(found.base.sizes) == 210
-    assert found.lost == (0.0,) * K
+    assert max(found.lost) > 0
+
+
+def test_swapped_texts_are_refused(stores: dict[str, ActivationStore], tiny: Model) -> None:
+    swapped = {**stores, "own": stores["forced"], "forced": stores["own"]}
+    with pytest.raises(MismatchError, match="another model's text"):
+        _compare(swapped, tiny)
+
+
+def test_a_word_that_the_tuned_model_hardly_says_is_a_finding(
+    stores: dict[str, ActivationStore], tiny: Model
+) -> None:
+    rare = {**stores, "own": stores["own"].at_rows([0, 1])}
+    found = _compare(rare, tiny)
+    assert found.recovery_own_text is None
+    assert sum(found.lost) > 0.9 * K
+    assert found.rows["tuned"] == 2
 
 
 def test_what_became_of_each_concept(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tests.builders import build_store
@@ -11,7 +12,7 @@ from shiftlens.activations.store import ActivationStore
 from shiftlens.concepts.concepts import Concepts
 from shiftlens.core.errors import GroundingError, SteeringError
 from shiftlens.steering.gates import NearestConcept, TwoPassGate
-from shiftlens.steering.lda import LDA
+from shiftlens.steering.lda import LDA, _stratified
 from shiftlens.steering.whitening import Whitening, shrunk_covariance
 
 N, D = 160, 12
@@ -72,6 +73,23 @@ def test_lda_is_fisher_s_discriminant(tmp_path: Path) -> None:
     expected[-1] = 2.0
     cosine = torch.nn.functional.cosine_similarity(gate.weights, expected, dim=0)
     assert float(cosine) > 0.99
+
+
+def test_lda_chooses_its_threshold_on_rows_that_the_weights_have_not_seen(tmp_path: Path) -> None:
+    states, truth = _classes(1.0, 1.0)
+    gate = LDA.fit(_store(tmp_path, states, truth), truth)
+    rest = torch.from_numpy(~_stratified(np.array(truth), 0.3, 0))
+    scores, flags = (states @ gate.weights)[rest], torch.tensor(truth)[rest].tolist()
+
+    def gain(threshold: float) -> float:
+        hits, alarms = _rates(scores > threshold, flags)
+        return hits - alarms
+
+    best = max(gain(float(score) - 1e-6) for score in scores)
+    assert gain(gate.threshold) == pytest.approx(best)
+    ranked = sorted(scores.tolist())
+    above = next(i for i, score in enumerate(ranked) if score > gate.threshold)
+    assert gate.threshold == pytest.approx((ranked[above - 1] + ranked[above]) / 2, abs=1e-4)
 
 
 def test_lda_same_seed_same_gate(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Gendered words that should become neutral ones, the rest of the caption left alone."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shiftlens.core.errors import SteeringError
@@ -26,6 +27,7 @@ def study_neutral(context: Context, spec: NeutralSpec) -> Result:
     from shiftlens.steering.outcomes import neutralised, rest_unchanged, says, share
 
     trial = Trial.begin(context, spec)
+    spec = replace(spec, swaps={k.lower(): v.lower() for k, v in spec.swaps.items()})
     words = sorted({*spec.swaps, *spec.swaps.values()})
     site = Site(layer=spec.layer, tokens=tokens.word(*words))
     store = context.harvest([trial.model], trial.fit, site, trial.folder / "fit")[0]
@@ -48,16 +50,17 @@ def study_neutral(context: Context, spec: NeutralSpec) -> Result:
         for old, new, flag in zip(before, after, done, strict=True)
         if flag
     ]
-    effect, unchanged = share(done), share(kept) if kept else share([False])
+    effect = share(done)
     trial.figure("neutralised", "gendered captions neutralised", effect,
                  goal=f">= {spec.goal_neutralised:g}")  # fmt: skip
-    trial.figure(
-        "rest_unchanged",
-        "rest of those captions unchanged",
-        unchanged,
-        role="side effect",
-        goal=f">= {spec.goal_unchanged:g}",
-    )
+    if kept:
+        trial.figure(
+            "rest_unchanged",
+            f"rest of those captions unchanged (n = {len(kept)})",
+            share(kept),
+            role="side effect",
+            goal=f">= {spec.goal_unchanged:g}",
+        )
     trial.figure(
         "neutralised_random",
         "neutralised by random directions of equal length",
@@ -75,7 +78,7 @@ def study_neutral(context: Context, spec: NeutralSpec) -> Result:
         shown,
         kind="neutral",
         neutralised=effect.estimate,
-        rest_unchanged=unchanged.estimate,
+        rest_unchanged=sum(kept) / len(kept) if kept else None,
     )
 
 

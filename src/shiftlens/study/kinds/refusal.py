@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 def study_refusal(context: Context, spec: RefusalSpec) -> Result:
     """Direction and gate are fitted without the held-out labels and judged on those too."""
+    from shiftlens.steering.directions import random_like
     from shiftlens.steering.outcomes import refuses, share
 
     trial = Trial.begin(context, spec)
+    _require_held_out(context.samples(spec.data), spec)
     seen = trial.fit.where(lambda s: not _is_held_out(s, spec))
     vector, gate = _fit(trial, spec, seen)
     trial.keep(vector, "vector")
@@ -32,6 +34,8 @@ def study_refusal(context: Context, spec: RefusalSpec) -> Result:
     samples, before = [trial.judge[i] for i in chosen], [said[i] for i in chosen]
     ungated = trial.steered(samples, [trial.intervene(vector)], "ungated")
     gated = trial.steered(samples, [trial.intervene(vector, gate=gate)], "gated")
+    control = random_like(vector, context.experiment.seed)
+    random = trial.steered(samples, [trial.intervene(control)], "random direction")
     danger = [_dangerous(sample) for sample in samples]
 
     def refused(texts: Sequence[str], keep: Sequence[bool]) -> list[bool]:
@@ -48,6 +52,12 @@ def study_refusal(context: Context, spec: RefusalSpec) -> Result:
                      role="effect" if name == "gated" else "control", goal=goal)  # fmt: skip
         trial.figure(f"{name}_harmless", f"harmless requests refused, {name}", wrong,
                      role=role, goal=over)  # fmt: skip
+    trial.figure(
+        "random_dangerous",
+        "dangerous requests refused, random direction of equal length",
+        share(refused(random, danger)),
+        role="control",
+    )
     unseen = [flag and _is_held_out(s, spec) for flag, s in zip(danger, samples, strict=True)]
     if any(unseen):
         held = share(refused(gated, unseen))
@@ -111,7 +121,19 @@ def _examples(
 
 
 def _is_held_out(sample: Sample, spec: RefusalSpec) -> bool:
-    return any(sample.labels.get(label) in values for label, values in spec.held_out.items())
+    return any(str(sample.labels.get(label)) in values for label, values in spec.held_out.items())
+
+
+def _require_held_out(samples: Sequence[Sample], spec: RefusalSpec) -> None:
+    """A value that no sample has holds nothing out: a typo must not go unseen."""
+    for label, values in spec.held_out.items():
+        known = {str(sample.labels.get(label)) for sample in samples}
+        missing = sorted(set(values) - known)
+        if missing:
+            raise SteeringError(
+                f"held_out names {label} = {missing[0]!r}, which no sample of {spec.data!r} has",
+                allowed=f"{label}: {', '.join(sorted(known)[:20])}",
+            )
 
 
 def _dangerous(sample: Sample) -> bool:

@@ -97,10 +97,12 @@ def _right(sample: Sample, spec: StyleSpec) -> list[str]:
 
 def _kept(before: Sequence[str], after: Sequence[str], vocabulary: Sequence[str]) -> list[bool]:
     """Whether the steered caption begins with the unsteered one, words of the style set aside."""
-    style = set(vocabulary)
+    from shiftlens.steering.outcomes import words_of
+
+    style = {word.lower() for word in vocabulary}
 
     def plain(text: str) -> list[str]:
-        return [word for word in text.lower().split() if word not in style]
+        return [word for word in words_of(text) if word not in style]
 
     pairs = [(plain(old), plain(new)) for old, new in zip(before, after, strict=True)]
     return [new[: len(old)] == old for old, new in pairs]

@@ -1,0 +1,5 @@
+"""The names of the positions that can be steered; readable without torch."""
+
+SCOPES = ("response", "all", "prompt", "last_prompt", "generated")
+"""``response``: every position that emits a response token, which is the last prompt position and
+all generated ones. ``generated`` leaves the prompt alone and so cannot change the first token."""
