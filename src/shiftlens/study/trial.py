@@ -68,6 +68,12 @@ class Trial:
         self, samples: Sequence[Sample], interventions: "Sequence[Intervention]", label: str
     ) -> list[str]:
         """What the steered model says; the receipt is kept under the label."""
+        return self.gated(samples, interventions, label)[0]
+
+    def gated(
+        self, samples: Sequence[Sample], interventions: "Sequence[Intervention]", label: str
+    ) -> tuple[list[str], list[bool]]:
+        """The same, and for each sample whether any of the interventions applied to it."""
         from shiftlens.steering.responding import steer_responses
 
         said, receipt = steer_responses(
@@ -79,7 +85,9 @@ class Trial:
             progress=self.context.progress,
         )
         self.receipts += [f"{label}: {line}" for line in receipt.summary().splitlines()]
-        return [one.text for one in said]
+        decisions = [one.gate_open for one in receipt.vectors if one.gate is not None]
+        opened = [any(flags) for flags in zip(*decisions, strict=True)]
+        return [one.text for one in said], opened or [True] * len(said)
 
     def keep(self, vector: "SteeringVector", name: str) -> None:
         """Save a vector as an artefact of the run."""

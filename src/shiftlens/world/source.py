@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftlens.core.errors import DataError
-from shiftlens.core.manifest import write_atomic
+from shiftlens.core.manifest import disk_guard, write_atomic
 from shiftlens.world.grammar import allowed_words
 from shiftlens.world.language import (
     CAPTION_PROMPT,
@@ -123,7 +123,8 @@ def materialise(name: str, out: Path, *, n: int, seed: int, split: str = "held_o
     rows: list[str] = []
     for index, scene in enumerate(choose(n, split, seed)):
         image = f"images/{index:05d}.png"
-        render(scene).image.save(out / image, compress_level=1)
+        with disk_guard(out / image):
+            render(scene).image.save(out / image, compress_level=1)
         rows.append(json.dumps(_row(f"{name}-{index:05d}", image, scene, ask(scene, rng))))
     write_atomic(path, ("\n".join(rows) + "\n").encode())
     return path

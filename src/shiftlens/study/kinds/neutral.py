@@ -37,7 +37,7 @@ def study_neutral(context: Context, spec: NeutralSpec) -> Result:
     if not chosen:
         raise SteeringError(f"no caption of {spec.data!r} says {' or '.join(spec.swaps)}")
     samples, before = [trial.judge[i] for i in chosen], [said[i] for i in chosen]
-    after = trial.steered(samples, interventions, "gated")
+    after, opened = trial.gated(samples, interventions, "gated")
     controls = [
         Intervention(random_like(one.vector, context.experiment.seed), one.strength, one.scope,
                      one.gate)
@@ -68,8 +68,8 @@ def study_neutral(context: Context, spec: NeutralSpec) -> Result:
         role="control",
     )
     shown = [
-        trial.example(s, {"unsteered": old, "steered": new})
-        for s, old, new in zip(samples, before, after, strict=True)
+        trial.example(s, {"unsteered": old, "steered": new}, gate)
+        for s, old, new, gate in zip(samples, before, after, opened, strict=True)
     ]
     return trial.result(
         len(samples),

@@ -33,7 +33,7 @@ def study_refusal(context: Context, spec: RefusalSpec) -> Result:
     ]  # fmt: skip
     samples, before = [trial.judge[i] for i in chosen], [said[i] for i in chosen]
     ungated = trial.steered(samples, [trial.intervene(vector)], "ungated")
-    gated = trial.steered(samples, [trial.intervene(vector, gate=gate)], "gated")
+    gated, opened = trial.gated(samples, [trial.intervene(vector, gate=gate)], "gated")
     control = random_like(vector, context.experiment.seed)
     random = trial.steered(samples, [trial.intervene(control)], "random direction")
     danger = [_dangerous(sample) for sample in samples]
@@ -67,7 +67,7 @@ def study_refusal(context: Context, spec: RefusalSpec) -> Result:
         sum(danger),
         "mean difference between refused and answered dangerous requests; the gate is a linear "
         f"discriminant of dangerous against harmless at block {gate.layer}",
-        _examples(trial, samples, before, ungated, gated),
+        _examples(trial, samples, (before, ungated, gated), opened),
         kind="refusal",
         n_harmless=sum(harmless),
         gate=gate.describe(),
@@ -107,14 +107,13 @@ def _fit(trial: Trial, spec: RefusalSpec, seen: Samples) -> "tuple[SteeringVecto
 def _examples(
     trial: Trial,
     samples: Sequence[Sample],
-    before: Sequence[str],
-    ungated: Sequence[str],
-    gated: Sequence[str],
+    answers: tuple[Sequence[str], Sequence[str], Sequence[str]],
+    opened: Sequence[bool],
 ) -> list[dict[str, Any]]:
     """Dangerous and harmless requests in turn, each kind in its own order."""
     rows = [
-        (_dangerous(s), trial.example(s, {"unsteered": old, "ungated": one, "gated": two}))
-        for s, old, one, two in zip(samples, before, ungated, gated, strict=True)
+        (_dangerous(s), trial.example(s, {"unsteered": a, "ungated": b, "gated": c}, gate))
+        for s, a, b, c, gate in zip(samples, *answers, opened, strict=True)
     ]
     kinds = [[row for flag, row in rows if flag == wanted] for wanted in (True, False)]
     return [row for pair in zip(*kinds, strict=False) for row in pair]
