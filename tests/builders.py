@@ -5,7 +5,7 @@ included, that ``load_model`` reads. Two calls with the same arguments write the
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -249,6 +249,21 @@ def build_adapter(
                     tensor.copy_(tensor * 0 + scale * noise)
         adapted.save_pretrained(path, save_embedding_layers=False)
     return path
+
+
+def edit_json(file: Path, **fields: Any) -> None:
+    """Change fields of a JSON object on disk; a field that is ``None`` is taken out."""
+    content = json.loads(file.read_text()) | fields
+    file.write_text(json.dumps({key: one for key, one in content.items() if one is not None}))
+
+
+def edit_tensors(file: Path, change: Callable[[dict[str, torch.Tensor]], Any]) -> None:
+    """Change the tensors of a safetensors file: ``change`` edits its dictionary in place."""
+    from safetensors.torch import load_file, save_file
+
+    tensors = {name: tensor.clone() for name, tensor in load_file(file).items()}
+    change(tensors)
+    save_file(tensors, file, metadata={"format": "pt"})
 
 
 def build_pictures(folder: Path, n: int = 6, *, seed: int = 0) -> list[Path]:

@@ -1,5 +1,6 @@
 """PEFT adapters: attached to one module, every tensor accounted for, switched on and off."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from shiftlens.models.files import read_config, require_weights
 _CONFIG, _PREFIX = "adapter_config.json", "base_model.model."
 # Segments that PEFT inserts into the names of the base model's own tensors.
 _WRAPPERS = (".base_layer", ".original_module")
+# The two factors of a LoRA pair.
+_FACTOR = re.compile(r"\.lora_(embedding_)?(?P<side>[AB])(\.|$)")
 
 
 def is_adapter(directory: Path) -> bool:
@@ -38,7 +41,7 @@ def attach_adapter(
     Raises:
         DataError: the adapter's files cannot be read, or peft is not installed.
         MismatchError: its tensors are not exactly those that the model and its configuration ask
-            for, it matches no module, or it changes tensors of the base.
+            for, it matches no module, it changes tensors of the base, or it changes nothing.
     """
     peft = _peft()
     if not (directory / _CONFIG).is_file():
@@ -101,6 +104,19 @@ def _load_tensors(
             f"adapter {name} overwrites tensors of {base}: {_some(present - wanted - absent)}",
             allowed="an adapter that leaves the base as it is, so that both can be run",
             remedy="merge it (PEFT's merge_and_unload), save, and load it as a full model",
+        )
+    _refuse_untrained(weights, name, base)
+
+
+def _refuse_untrained(weights: dict[str, Tensor], name: str, base: str) -> None:
+    """LoRA begins with second factors of zero: such an adapter is the base under another name."""
+    factors = [(_FACTOR.search(key), tensor) for key, tensor in weights.items()]
+    # Anything that is no factor, such as a module saved whole, may change the model as well.
+    if not any(side is None or (side["side"] == "B" and tensor.any()) for side, tensor in factors):
+        raise MismatchError(
+            f"adapter {name} changes nothing in {base}: every second factor of its LoRA is zero",
+            allowed="an adapter that was trained",
+            remedy="give a checkpoint that was saved after training, not before its first step",
         )
 
 

@@ -35,7 +35,10 @@ def check_address(model: Model) -> None:
             output_hidden_states=True,
             use_cache=False,
         )
-    states = [seen.states[layer][0] for layer in range(n_layers)]
+    silent = [layer for layer, calls in seen.states.items() if not calls]
+    if silent:
+        raise _not_found(model, f"block {silent[0]} reads no text")
+    states = [calls[0] for calls in seen.states.values()]
     if states[-1].shape[-1] != model.address.d:
         raise _not_found(model, f"blocks are {states[-1].shape[-1]} wide, not {model.address.d}")
     for layer, expected in enumerate(output.hidden_states[1:-1]):
@@ -44,7 +47,7 @@ def check_address(model: Model) -> None:
     logits = output.logits[0].float()
     readable = logits > torch.finfo(model.dtype).min / 2  # families may mask picture tokens
     read = model.readout.logits(states[-1][0])
-    if not _close(read[readable], logits[readable]):
+    if read.shape != logits.shape or not _close(read[readable], logits[readable]):
         raise _not_found(model, "final norm and unembedding do not give its logits")
 
 

@@ -1,6 +1,7 @@
 """Digests of weights: cheap, stable, and independent of where the files lie."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,32 @@ _ABOUT_FILES = {"_name_or_path", "name_or_path", "transformers_version", "dtype"
 def fingerprint_settings(settings: Any) -> str:
     """Digest of a configuration of transformers: what decides numbers, not where files lie."""
     return digest(_plain(settings.to_dict()) if settings is not None else None)
+
+
+# What PEFT writes about files and training: a loaded adapter computes the same whatever they say.
+_ABOUT_TRAINING = {
+    "auto_mapping",
+    "base_model_name_or_path",
+    "inference_mode",
+    "init_lora_weights",
+    "lora_dropout",
+    "peft_version",
+    "revision",
+    "task_type",
+}
+
+
+def fingerprint_adapter_config(directory: Path) -> str:
+    """Digest of an adapter's configuration: its scale and places decide numbers, as tensors do."""
+    text = (directory / "adapter_config.json").read_text(encoding="utf-8")
+    fields: dict[str, Any] = json.loads(text)
+    # PEFT saves sets as lists in any order, and each version adds fields that are off.
+    kept = {
+        key: sorted(value, key=str) if isinstance(value, list) else value
+        for key, value in fields.items()
+        if value and key not in _ABOUT_TRAINING
+    }
+    return digest(kept)
 
 
 def _plain(value: Any) -> Any:

@@ -150,6 +150,7 @@ def _load_module(
     from transformers import AutoModelForImageTextToText
 
     place = _device(device)
+    wanted = _dtype(dtype, place)
     config = _config(where, name)
     require_weights(where, name, "save the model with transformers' save_pretrained")
     width = config.get_text_config(decoder=True).hidden_size
@@ -159,7 +160,7 @@ def _load_module(
         loaded: Any = AutoModelForImageTextToText.from_pretrained(
             where,
             config=config,
-            dtype=_dtype(dtype, place),
+            dtype=wanted,
             attn_implementation=attention,
             local_files_only=True,
             use_safetensors=True,
@@ -175,6 +176,7 @@ def _load_module(
 
 
 def _config(where: Path, name: str) -> Any:
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as KNOWN,
@@ -200,6 +202,9 @@ def _config(where: Path, name: str) -> Any:
         )
     try:
         config = AutoConfig.from_pretrained(where, local_files_only=True)
+    except StrictDataclassError as error:  # a field of another type: the cause says which
+        reason = _line(error.__cause__ or error)
+        raise DataError(f"config.json of {name} cannot be used ({reason})") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"config.json of {name} cannot be used ({_line(error)})") from error
     if getattr(config, "is_encoder_decoder", False):

@@ -14,7 +14,11 @@ from shiftlens.core.progress import Progress, Silent
 from shiftlens.data.images import open_image
 from shiftlens.data.sample import Sample
 from shiftlens.models.address import Address
-from shiftlens.models.fingerprints import fingerprint_files, fingerprint_settings
+from shiftlens.models.fingerprints import (
+    fingerprint_adapter_config,
+    fingerprint_files,
+    fingerprint_settings,
+)
 from shiftlens.models.readout import Readout
 from shiftlens.models.tenancy import Tenancy
 
@@ -134,14 +138,12 @@ class Model:
         """What decides this model's numbers, wherever its files lie; equal means the same model."""
         from shiftlens.models.processors import describe_processor
 
+        adapter = self.origin.adapter if self.adapter_on else None
         return {
             "architecture": type(self.hf).__name__,
             "weights": fingerprint_files(self.origin.directory),
-            "adapter_weights": (
-                fingerprint_files(self.origin.adapter)
-                if self.origin.adapter is not None and self.adapter_on
-                else None
-            ),
+            "adapter_weights": adapter and fingerprint_files(adapter),
+            "adapter_config": adapter and fingerprint_adapter_config(adapter),
             **describe_processor(self.processor),
             "config": fingerprint_settings(self.hf.config),
             "generation": fingerprint_settings(self.hf.generation_config),

@@ -32,8 +32,8 @@ class Tenancy:
         self._take()
         try:
             before = [bool(layer.disable_adapters) for layer in self._layers]
-            self._switch([not adapter_on] * len(before))
             try:
+                self._switch([not adapter_on] * len(before))
                 yield
             finally:
                 self._switch(before)

@@ -44,9 +44,7 @@ def test_the_same_layer_twice_is_recorded_once(tiny: Model, questions: list[Samp
     assert {layer: len(states) for layer, states in seen.states.items()} == {3: 1}
 
 
-def test_what_is_kept_shares_no_memory_with_the_model(
-    tiny: Model, questions: list[Sample]
-) -> None:
+def test_what_is_kept_shares_no_memory_with_the_model(tiny: Model, questions: list[Sample]) -> None:
     originals: list[torch.Tensor] = []
 
     def last(state: torch.Tensor) -> torch.Tensor:
