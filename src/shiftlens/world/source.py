@@ -19,7 +19,7 @@ from shiftlens.world.language import (
     yesno_turn,
 )
 from shiftlens.world.render import render
-from shiftlens.world.scenes import ADULTS, DANGEROUS, OBJECTS, Scene, sample_scenes
+from shiftlens.world.scenes import ADULTS, ANIMALS, DANGEROUS, OBJECTS, Scene, sample_scenes
 
 _Choice = Callable[[int, str, int], list[Scene]]
 _Ask = Callable[[Scene, random.Random], Turn]
@@ -34,8 +34,9 @@ def _people(n: int, split: str, seed: int) -> list[Scene]:
     return sample_scenes(n, split=split, seed=seed, count=1, where=lambda s: s.subject in ADULTS)
 
 
-def _dogs(n: int, split: str, seed: int) -> list[Scene]:
-    return sample_scenes(n, split=split, seed=seed, subject="dog", count=1)
+def _one(animal: str) -> _Choice:
+    """Single animals of a kind."""
+    return lambda n, split, seed: sample_scenes(n, split=split, seed=seed, subject=animal, count=1)
 
 
 def _acting(n: int, split: str, seed: int) -> list[Scene]:
@@ -77,7 +78,7 @@ def _requested(scene: Scene, rng: random.Random) -> Turn:
 
 _COLLECTIONS: dict[str, tuple[_Choice, _Ask]] = {
     "people": (_people, _captioned),
-    "dog": (_dogs, _captioned),
+    **{animal: (_one(animal), _captioned) for animal in ANIMALS},
     "captions": (_acting, _captioned),
     "ambiguous": (_ambiguous, _captioned),
     "everything": (_anything, _captioned),
