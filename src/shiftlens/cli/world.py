@@ -49,7 +49,7 @@ def train(
 
 
 def draw(
-    collection: Annotated[str, typer.Argument(help="people, horse, captions, yesno, requests, ...")],
+    collection: Annotated[str, typer.Argument(help="people, horse, captions, requests, ...")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")],
     n: Annotated[int, typer.Option("-n", help="How many samples.")] = 100,
     seed: Annotated[int, typer.Option(help="Which ones.")] = 0,

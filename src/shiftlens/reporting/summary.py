@@ -85,7 +85,9 @@ def _what_changed(tois: Mapping[str, Any]) -> Finding:
         if change is not None:
             lines.append(_line(tois, name, _moved(change)))
             before, after = change["contrastive_base"], change["contrastive_tuned"]
-            moves.append(f"{_quoted(before, 1)} → {_quoted(after, 1)}")
+            # "stove → stove" says nothing: where the first words agree, a word that came speaks.
+            told = change["came"] if before[:1] == after[:1] and change["came"] else after
+            moves.append(f"{_quoted(before, 1)} → {_quoted(told, 1)}")
     return Finding("What changed most?", "; ".join(moves) or "Nothing", tuple(lines), "plain")
 
 

@@ -73,7 +73,7 @@ def study_answers(context: Context, spec: AnswersSpec) -> Result:
     ]
     return trial.result(
         len(flags),
-        f"mean difference between the states that emit “{spec.target}” and “{spec.source}”",
+        f"Mean difference between the states that emit “{spec.target}” and “{spec.source}”.",
         shown,
         kind="answers",
         moved=effect.estimate,

@@ -73,8 +73,8 @@ def study_neutral(context: Context, spec: NeutralSpec) -> Result:
     ]
     return trial.result(
         len(samples),
-        "from the mean state that emits the gendered word to the one that emits the neutral word, "
-        "added only where an unsteered answer's state is nearest to a concept of that word",
+        "From the mean state that emits the gendered word to the one that emits the neutral word, "
+        "added only where an unsteered answer's state is nearest to a concept of that word.",
         shown,
         kind="neutral",
         neutralised=effect.estimate,

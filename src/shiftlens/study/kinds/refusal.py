@@ -65,8 +65,8 @@ def study_refusal(context: Context, spec: RefusalSpec) -> Result:
         trial.figure("gated_held_out", "dangerous ones of kinds never fitted on, gated", held)
     return trial.result(
         sum(danger),
-        "mean difference between refused and answered dangerous requests; the gate is a linear "
-        f"discriminant of dangerous against harmless at block {gate.layer}",
+        "Mean difference between refused and answered dangerous requests; the gate is a linear "
+        f"discriminant of dangerous against harmless at block {gate.layer}.",
         _examples(trial, samples, (before, ungated, gated), opened),
         kind="refusal",
         n_harmless=sum(harmless),

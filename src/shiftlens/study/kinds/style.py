@@ -74,9 +74,9 @@ def study_style(context: Context, spec: StyleSpec) -> Result:
     ]
     return trial.result(
         len(samples),
-        "both vectors taken at the word after which a caption either ends or goes on: captions "
+        "Both vectors taken at the word after which a caption either ends or goes on: captions "
         f"that name the {spec.factor} minus captions that do not; and tuned minus base on the same "
-        "text",
+        "text.",
         shown,
         kind="style",
         right=right["vector"].estimate,
