@@ -1,13 +1,15 @@
 """Make a base model caption like its fine-tuned version, with one vector and no training."""
 
+from pathlib import Path
+
 import shiftlens as sl
 from shiftlens.steering.directions import mean_shift, random_like
 from shiftlens.world import models
 from shiftlens.world.source import materialise
 
 base, tuned = sl.load_pair(models.path("base"), models.path("places"))
-fit = sl.read(materialise("captions", "fit", n=150, seed=11))
-new = sl.read(materialise("captions", "new", n=6, seed=12))
+fit = sl.read(materialise("captions", Path("fit"), n=150, seed=11))
+new = sl.read(materialise("captions", Path("new"), n=6, seed=12))
 
 # Where the choice is made: at the word after which a caption either ends or goes on to the place.
 decision = sl.tokens.word("standing", "running", "sitting", "flying", "moving", alignment="read")

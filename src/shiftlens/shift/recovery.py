@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from shiftlens.concepts.learner import ConceptLearner
@@ -65,8 +66,8 @@ class Halves:
 
     base: Acts
     tuned: Acts
-    judging_base: Acts
-    judging_tuned: Acts
+    judging_base: Float[Tensor, "m d"]
+    judging_tuned: Float[Tensor, "m d"]
 
 
 def recover(

@@ -161,9 +161,12 @@ def test_a_pair_on_the_base_s_text(
     assert mine.responses == theirs.responses == alone.responses
     assert mine.fingerprint == alone.fingerprint
     assert (tmp_path / "p" / "base" / "manifest.json").exists()
-    responses = base.respond(questions, max_new_tokens=5)
-    for row, response in enumerate(responses):
-        trail = _trail(tuned, questions[row], response, 2)[: len(response.token_ids)]
+    # An empty answer has no states: its sample counts as missed.
+    said = zip(questions, base.respond(questions, max_new_tokens=5), strict=True)
+    spoken = {sample.id: (sample, response) for sample, response in said if response.token_ids}
+    assert theirs.sample_ids == list(spoken)
+    for row, (sample, response) in enumerate(spoken.values()):
+        trail = _trail(tuned, sample, response, 2)[: len(response.token_ids)]
         _close(theirs.states()[row], trail.mean(dim=0))
     assert not theirs.states().allclose(mine.states(), atol=1e-3)
 
