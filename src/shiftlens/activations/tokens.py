@@ -66,8 +66,12 @@ class Selection(ABC):
         """
 
     def describe(self) -> dict[str, Any]:
-        """The selection as JSON."""
-        return {"kind": self.kind, **asdict(self)}  # pyright: ignore[reportArgumentType,reportCallIssue]
+        """The selection as JSON, exactly as it comes back from a file: lists, not tuples."""
+        fields = asdict(self)  # pyright: ignore[reportArgumentType,reportCallIssue]
+        return {
+            "kind": self.kind,
+            **{k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()},
+        }
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,13 @@ def run_app(arguments: list[str]) -> int:
     except ShiftLensError as error:
         _say(f"{type(error).__name__}: {error}")
         return error.exit_code
+    except OSError as error:
+        if error.filename is None:
+            _say(_internal(error))
+            return 3
+        _say(f"{error.filename} cannot be written or read ({error.strerror})")
+        _say("  check the path and its rights, or choose another directory with --out")
+        return 2
     except Exception as error:
         _say(_internal(error))
         return 3

@@ -20,7 +20,8 @@ _KEYS = {"id", "image", "images", "prompt", "response", "labels"}
 def read(source: str | Path, *, prompt: str | None = None, limit: int | None = None) -> Samples:
     """Read samples from a folder of images or from a ``.jsonl`` file.
 
-    A folder is searched for pictures in all its subfolders; ids are paths relative to it. A JSONL
+    A folder that holds a ``data.jsonl`` is read from that file. Any other is searched for pictures
+    in all its subfolders; ids are paths relative to it. A JSONL
     row has ``image`` or ``images`` (paths relative to the file), ``prompt``, and optionally ``id``
     (default: the line number), ``response`` and ``labels``.
 
@@ -40,6 +41,8 @@ def read(source: str | Path, *, prompt: str | None = None, limit: int | None = N
     path = Path(source)
     if not path.exists():
         raise DataError(f"{source} does not exist", allowed="a folder of images, or a .jsonl file")
+    if (path / "data.jsonl").is_file():
+        path = path / "data.jsonl"  # pictures with their questions and labels beside them
     kind = "folder" if path.is_dir() else path.suffix.lower().lstrip(".")
     if kind not in readers.names():
         raise DataError(

@@ -141,6 +141,11 @@ def _require_texts(
                 allowed="tuned: the tuned model's own text; on_base_text: the base's text",
             )
         mine, theirs = (store.provenance.get("model", {}) for store in (base, other))
+        if mine.get("adapter_weights") is not None and theirs.get("adapter_weights") is None:
+            raise MismatchError(
+                f"base and {name} are swapped: the first holds an adapter's states",
+                remedy="give the original model's store first",
+            )
         adapted = theirs.get("adapter_weights") is not None
         if adapted and mine.get("weights") != theirs.get("weights"):
             raise MismatchError(

@@ -1,5 +1,6 @@
 """``steer``: a context in which a model is steered, and a receipt of what happened."""
 
+import math
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -108,6 +109,13 @@ def steer(
 
 def _check(model: Model, one: Intervention, decided: Sequence[bool] | None) -> None:
     vector, gate = one.vector, one.gate
+    if not isinstance(vector, SteeringVector):
+        raise SteeringError(
+            f"a {type(vector).__name__} is not a steering vector",
+            allowed="a SteeringVector, which knows its layer (not its bare direction)",
+        )
+    if not isinstance(one.strength, int | float) or not math.isfinite(one.strength):
+        raise SteeringError(f"strength {one.strength!r} is not a finite number")
     require_scope(one.scope)
     model.address.layer(vector.layer, model.name)
     if len(vector.direction) != model.address.d:

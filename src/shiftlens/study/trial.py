@@ -129,7 +129,7 @@ class Trial:
             "title": spec.title,
             "question": spec.question,
             "method": method,
-            "layer": spec.layer,
+            "layer": self.model.address.layer(spec.layer, self.model.name),
             "strength": spec.strength,
             "scope": spec.scope,
             "n": n,

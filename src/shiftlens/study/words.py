@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shiftlens.core.errors import DataError
 from shiftlens.study.cache import Result
 from shiftlens.study.context import Context
 from shiftlens.study.experiment import WordsSpec
@@ -23,6 +24,7 @@ def study_words(context: Context, spec: WordsSpec) -> Result:
         a JSON object with the parts ``harvest``, ``learn`` and ``compare``; each is cached.
     """
     experiment, name = context.experiment, spec.name
+    _require_factors(context, spec)
     inputs: dict[str, Any] = {
         "models": context.models_key,
         "samples": context.samples(spec.data).fingerprint,
@@ -39,6 +41,19 @@ def study_words(context: Context, spec: WordsSpec) -> Result:
         f"compare-{name}", inputs, lambda: _compare(context, spec, harvested)
     )
     return {"harvest": harvested, "learn": learned, "compare": compared}
+
+
+def _require_factors(context: Context, spec: WordsSpec) -> None:
+    """A factor that no label tells is found before any model is loaded."""
+    for sample in context.samples(spec.data):
+        missing = [factor for factor in spec.factors if factor not in sample.labels]
+        if missing:
+            raise DataError(
+                f"[[words]] {spec.name}: sample {sample.id!r} of {spec.data!r} has no label "
+                f"{missing[0]!r}",
+                allowed=f"labels: {', '.join(map(str, sample.labels)) or 'none'}",
+                remedy="leave the factor out, or name a .jsonl file whose rows have labels",
+            )
 
 
 def _folder(context: Context, spec: WordsSpec) -> Path:

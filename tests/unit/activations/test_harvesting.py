@@ -304,3 +304,16 @@ def test_rows_of_one_sample_are_paired_in_their_order(
     mine, theirs = paired(store, turned)
     assert mine.sample_ids == theirs.sample_ids == store.sample_ids
     assert theirs.states().equal(store.states())
+
+
+def test_a_finished_store_of_a_word_is_taken_up_again(
+    tiny: Model, samples: Samples, said: list[Response], tmp_path: Path
+) -> None:
+    site = Site(3, tokens.word(_common(said)))
+    first = harvest(tiny, samples, site, tmp_path / "s", max_new_tokens=NEW, part_size=2)
+    written = {p: p.stat().st_mtime_ns for p in (tmp_path / "s").iterdir()}
+    again = harvest(tiny, samples, site, tmp_path / "s", max_new_tokens=NEW, part_size=2)
+    assert again.fingerprint == first.fingerprint
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "s").iterdir()} == written
+    with pytest.raises(MismatchError, match="another site"):
+        harvest(tiny, samples, site.at(1), tmp_path / "s", max_new_tokens=NEW, part_size=2)

@@ -87,7 +87,9 @@ def test_accuracy_loss_is_paired() -> None:
     assert found.estimate == 0
     assert found.low < 0 < found.high
     same = accuracy_loss(before, before, answers)
-    assert (same.low, same.estimate, same.high) == (0, 0, 0)
+    # No change in 100 answers is no proof that none ever changes.
+    assert same.estimate == 0
+    assert -0.06 < same.low < 0 < same.high < 0.06
     worse = accuracy_loss(answers, before, answers)
     assert worse.estimate == 0.5
     assert worse.low > 0

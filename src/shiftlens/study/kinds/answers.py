@@ -56,7 +56,6 @@ def study_answers(context: Context, spec: AnswersSpec) -> Result:
             trial.ask(samples),
             trial.steered(samples, [trial.intervene(vector)], f"on {name}"),
             [str(answer) for answer in answers],
-            seed=context.experiment.seed,
         )
         losses[name], sizes[name] = loss.estimate, len(samples)
         trial.figure(
