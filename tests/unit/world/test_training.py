@@ -66,6 +66,9 @@ def test_a_finished_stage_is_not_trained_again(tmp_path: Path) -> None:
     assert _train(tmp_path, stop=0).equal(first)
 
 
+# Both come from PEFT and transformers themselves, while an adapter is wrapped and saved.
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
+@pytest.mark.filterwarnings("ignore:Could not find a config file:UserWarning")
 @pytest.mark.slow
 def test_a_tiny_world_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every stage, a few steps each: what comes out loads, pairs, speaks and has its card."""
