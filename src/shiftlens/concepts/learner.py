@@ -9,7 +9,7 @@ from torch import Tensor
 
 from shiftlens.core.errors import LearnError
 from shiftlens.core.registry import Registry
-from shiftlens.core.shapes import Acts, Vectors
+from shiftlens.core.shapes import Acts, Assignment, Vectors
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,13 @@ class Learned:
     kind: str
     sizes: tuple[int, ...]
     report: dict[str, Any]
+
+    def assign(self, acts: Acts) -> Assignment:
+        """Concept of each row (n,): the nearest centroid, or the direction with the largest code."""
+        if self.kind == "centroid":
+            return torch.cdist(acts.float(), self.vectors).argmin(dim=1)
+        directions = torch.nn.functional.normalize(self.vectors, dim=1)
+        return (acts.float() @ directions.T).argmax(dim=1)
 
 
 class ConceptLearner(ABC):
