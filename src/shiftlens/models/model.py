@@ -1,8 +1,8 @@
 """``Model``: a raw transformers model with what must be known about it, wrapped in nothing."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,10 @@ from shiftlens.models.fingerprints import (
     fingerprint_files,
     fingerprint_settings,
 )
+from shiftlens.models.proof import PairProof
 from shiftlens.models.readout import Readout
-from shiftlens.models.tenancy import Tenancy
+from shiftlens.models.scaling import require_modules, require_scale
+from shiftlens.models.tenancy import AdapterState, Tenancy
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -62,8 +64,8 @@ class Origin:
 class Model:
     """An image-text-to-text model, ready to be asked and looked into.
 
-    Two models of a pair may share one ``hf``: everything that runs ``hf`` must do so inside
-    ``active()``, as every function of shiftlens does.
+    Several models may share one ``hf``, adapters apart: everything that runs ``hf`` must do so
+    inside ``active()``, as every function of shiftlens does.
 
     Attributes:
         hf: the transformers model itself, in evaluation mode, on its device.
@@ -75,6 +77,11 @@ class Model:
         origin: where its files lie.
         adapter_on: whether this model is ``hf`` with the adapter or without.
         tenancy: whose turn it is on ``hf``.
+        adapter_slot: PEFT's name of this model's adapter in ``hf``, which may hold several.
+        adapter_scale: what the adapter's contribution is multiplied by; 1 is the tuned model.
+        modules_off: dotted names of modules in which the adapter is off.
+        proof: what was found when this model was proven to be another's fine-tune; ``None`` for a
+            base, and for a model that was loaded alone.
     """
 
     hf: Any
@@ -86,6 +93,10 @@ class Model:
     origin: Origin
     adapter_on: bool = False
     tenancy: Tenancy = field(default_factory=Tenancy)
+    adapter_slot: str = "default"
+    adapter_scale: float = 1.0
+    modules_off: frozenset[str] = frozenset()
+    proof: PairProof | None = None
 
     def __repr__(self) -> str:
         adapter = f" + {self.adapter}" if self.adapter else ""
@@ -108,15 +119,65 @@ class Model:
 
     @contextmanager
     def active(self) -> Generator[None]:
-        """Make ``hf`` this model: its adapter on, or off for the base of a pair.
+        """Make ``hf`` this model: its adapter on at its scale, or off for the base of a pair.
 
-        On leaving, also by an exception, the state before is restored, gradient flags included.
+        On leaving, also by an exception, the state before is restored: which adapter was active,
+        where it was off, its scale. Gradient flags are not touched.
 
         Raises:
-            ShiftLensError: another thread is inside a context of the same ``hf``.
+            ShiftLensError: another thread is inside a context of the same ``hf``, or an adapter is
+                merged into the weights.
         """
-        with self.tenancy.entered(self.adapter_on):
+        slot = self.adapter_slot if self.adapter_on else None
+        with self.tenancy.entered(AdapterState(slot, self.adapter_scale, self.modules_off)):
             yield
+
+    def adapter_modules(self) -> tuple[str, ...]:
+        """Dotted names, as in ``hf.named_modules()``, of the modules that the adapter is in.
+
+        Those that ``modules_off`` switches off are among them. A model without an adapter, and the
+        base of a pair, have none.
+        """
+        return tuple(self.tenancy.modules(self.adapter_slot)) if self.adapter_on else ()
+
+    def at_scale(self, scale: float, *, label: str | None = None) -> "Model":
+        """The same model, in the same ``hf``, with the adapter's contribution multiplied.
+
+        At 0 every logit is the base's to the bit, at 1 the tuned model's. What is scaled is what
+        the adapter adds to the output of each module; the answers in between are not linear in it.
+
+        Args:
+            scale: in [0, 1], of the adapter as it was loaded (not of an earlier ``at_scale``).
+            label: short name in results; by default this one's with ``@scale`` ("tuned@0.3").
+
+        Raises:
+            DataError: ``scale`` is no number in [0, 1].
+            MismatchError: the model has no adapter, or one whose contribution cannot be multiplied
+                (a module replaced as a whole, another kind than LoRA, DoRA); scales 0 and 1 are
+                possible for all of them.
+        """
+        modules = self.tenancy.modules(self.adapter_slot) if self.adapter_on else {}
+        require_scale(scale, modules, self.adapter_slot, str(self))
+        stem = self.label.removesuffix(f"@{self.adapter_scale:g}")
+        named = label or f"{stem}@{scale:g}"
+        return replace(self, adapter_scale=float(scale) if modules else 1.0, label=named)
+
+    def without_modules(self, names: Collection[str], *, label: str | None = None) -> "Model":
+        """The same model, in the same ``hf``, with the adapter off in some modules.
+
+        Args:
+            names: dotted names among ``adapter_modules()``, in addition to ``modules_off``.
+            label: short name in results; by default this one's with what is off.
+
+        Raises:
+            DataError: no name was given.
+            MismatchError: the model has no adapter, or its adapter is not in a named module.
+        """
+        chosen = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
+        require_modules(chosen, self.adapter_modules(), str(self))
+        off = self.modules_off | {*chosen}
+        what = chosen[0] if len(chosen) == 1 else f"{len(chosen)}-modules"
+        return replace(self, modules_off=off, label=label or f"{self.label}-without-{what}")
 
     @cached_property
     def readout(self) -> Readout:
@@ -129,6 +190,7 @@ class Model:
             tokenizer=self.tokenizer,
             enter=self.active,
             adapter_on=self.adapter_on,
+            slot=self.adapter_slot,
             scale=float(scale) / float(getattr(text, "logits_scaling", None) or 1.0),
             soft_cap=getattr(text, "final_logit_softcapping", None),
         )
@@ -148,7 +210,15 @@ class Model:
             "config": fingerprint_settings(self.hf.config),
             "generation": fingerprint_settings(self.hf.generation_config),
             "dtype": str(self.dtype).removeprefix("torch."),
+            **self._partly(),
         }
+
+    def _partly(self) -> dict[str, Any]:
+        """How far the adapter is on, where that is not wholly: other models are as they were."""
+        if not self.adapter_on:
+            return {}
+        scaled = {} if self.adapter_scale == 1 else {"adapter_scale": self.adapter_scale}
+        return scaled | ({"modules_off": sorted(self.modules_off)} if self.modules_off else {})
 
     @cached_property
     def provenance(self) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class Readout:
         tokenizer: turns the columns of the logits into tokens.
         enter: enters the model's adapter state, which matters when the adapter touches the head.
         adapter_on: whether that state has the adapter on.
+        slot: PEFT's name of that adapter.
         scale: what the family multiplies its logits by.
         soft_cap: ``c * tanh(logits / c)`` where the family has such a cap.
     """
@@ -45,6 +46,7 @@ class Readout:
     tokenizer: Any
     enter: Callable[[], AbstractContextManager[None]]
     adapter_on: bool = False
+    slot: str = "default"
     scale: float = 1.0
     soft_cap: float | None = None
 
@@ -80,6 +82,8 @@ class Readout:
                 for wrapper in _WRAPPERS:
                     plain = plain.replace(wrapper, "")
                 # Anything of PEFT's own has a longer name than the one parameter level of a layer.
-                if self.adapter_on or plain.count(".") == 1:
+                if plain.count(".") == 1:
                     tensors[part + plain] = tensor
+                elif self.adapter_on and f".{self.slot}" in plain:
+                    tensors[part + plain.replace(f".{self.slot}", ".default")] = tensor
         return fingerprint_tensors(tensors)

@@ -7,7 +7,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from shiftlens.models.model import Model
-from shiftlens.models.placeholders import picture_token
+from shiftlens.models.placeholders import picture_token, placeholder_tokens
 from shiftlens.models.prompts import Inputs
 
 Mask = Bool[Tensor, "b t"]
@@ -21,6 +21,7 @@ class Roles:
         real: everything but padding.
         prompt: the prompt with its template and its pictures.
         image: the picture tokens within the prompt.
+        text: the prompt without them, and without what marks where a picture begins and ends.
         last_prompt: the position from which the first response token is emitted.
         response: the response tokens that were given.
     """
@@ -28,6 +29,7 @@ class Roles:
     real: Mask
     prompt: Mask
     image: Mask
+    text: Mask
     last_prompt: Mask
     response: Mask
 
@@ -39,10 +41,12 @@ class Roles:
         prompt = real & (column < inputs.prompt_width)
         token = picture_token(model.hf, model.processor)
         image = prompt & (ids == token) if token is not None else torch.zeros_like(prompt)
+        marks = torch.tensor(placeholder_tokens(model.hf, model.processor), dtype=ids.dtype)
         return Roles(
             real=real,
             prompt=prompt,
             image=image,
+            text=prompt & ~image & ~torch.isin(ids, marks.to(ids.device)),
             last_prompt=column == inputs.prompt_width - 1,
             response=real & (column >= inputs.prompt_width),
         )

@@ -1,53 +1,90 @@
-"""Whose turn it is on one module: two models may share their weights, one adapter apart."""
+"""Whose turn it is on one module: several models may share their weights, adapters apart."""
 
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from shiftlens.core.errors import ShiftLensError
 
 
-class Tenancy:
-    """The state of a module that one or two models share.
+@dataclass(frozen=True)
+class AdapterState:
+    """What the adapters of a module do while it is one of its models.
 
-    Args:
-        layers: the module's PEFT layers (anything with ``enable_adapters`` and
-            ``disable_adapters``); none where the model is a full one.
+    Attributes:
+        adapter: PEFT's name of the one adapter that is on; ``None`` for the base.
+        scale: what its contribution is multiplied by, in [0, 1].
+        modules_off: dotted names of modules in which it is off all the same.
     """
 
-    def __init__(self, layers: Sequence[Any] = ()) -> None:
-        self._layers = tuple(layers)
+    adapter: str | None = None
+    scale: float = 1.0
+    modules_off: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """One layer of PEFT's, and what it was when the model was loaded.
+
+    Attributes:
+        layer: the layer itself.
+        module: dotted name of the adapted module; several layers may make up one.
+        adapters: the adapters that it holds.
+        scaling: what each of them is multiplied by at scale 1, for the kinds that say so.
+    """
+
+    layer: Any
+    module: str
+    adapters: frozenset[str]
+    scaling: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+class Tenancy:
+    """The state of a module that one or more models share.
+
+    Args:
+        layers: the module's PEFT layers by dotted name, in the module's order, outer ones before
+            those within them; none where the model is a full one.
+    """
+
+    def __init__(self, layers: Mapping[str, Any] | None = None) -> None:
+        self._layers = tuple(_described(dict(layers or {})))
         self._lock = threading.Lock()
         self._owner: int | None = None
         self._depth = 0
 
+    def modules(self, adapter: str) -> dict[str, list[Any]]:
+        """The modules that an adapter is in, by dotted name, with the layers that make them up."""
+        found: dict[str, list[Any]] = {}
+        for one in self._layers:
+            if adapter in one.adapters:
+                found.setdefault(one.module, []).append(one.layer)
+        return found
+
     @contextmanager
-    def entered(self, adapter_on: bool) -> Generator[None]:
-        """Run a block with the adapter on or off, then give back exactly what was there before.
+    def entered(self, state: AdapterState) -> Generator[None]:
+        """Run a block with the adapters in a state, then give back exactly what was there before.
 
         Raises:
-            ShiftLensError: another thread is inside; hooks and adapter states belong to the module.
+            ShiftLensError: another thread is inside (hooks and adapter states belong to the
+                module), or an adapter is merged into the weights.
         """
         self._take()
         try:
-            before = [bool(layer.disable_adapters) for layer in self._layers]
+            _refuse_merged(self._layers)
+            before = [_snapshot(one.layer) for one in self._layers]
             try:
-                self._switch([not adapter_on] * len(before))
+                for one in self._layers:
+                    _enter(one, state)
                 yield
             finally:
-                self._switch(before)
+                for one, (off, active, scaling) in zip(self._layers, before, strict=True):
+                    _put(one.layer, off, active, scaling)
         finally:
             self._release()
-
-    def _switch(self, disabled: Sequence[bool]) -> None:
-        """Set each layer's state; PEFT marks what it enables as trainable, which is undone."""
-        for layer, wanted in zip(self._layers, disabled, strict=True):
-            if bool(layer.disable_adapters) != wanted:
-                flags = [(tensor, tensor.requires_grad) for tensor in layer.parameters()]
-                layer.enable_adapters(not wanted)
-                for tensor, flag in flags:
-                    tensor.requires_grad_(flag)
 
     def _take(self) -> None:
         me = threading.get_ident()
@@ -66,3 +103,76 @@ class Tenancy:
             self._depth -= 1
             if self._depth == 0:
                 self._owner = None
+
+
+def _described(layers: dict[str, Any]) -> Generator[_Layer]:
+    outer = ""
+    for name, layer in layers.items():
+        if not outer or not name.startswith(f"{outer}."):
+            outer = name
+        yield _Layer(layer, outer, _adapters(layer), dict(_scaling(layer)))
+
+
+def _adapters(layer: Any) -> frozenset[str]:
+    """The adapters that a layer holds; kinds without a dictionary of them hold what is active."""
+    held: set[str] = set()
+    for attribute in layer.adapter_layer_names:
+        keys = getattr(attrgetter(attribute)(layer), "keys", None)
+        held.update(keys() if keys is not None else ())
+    return frozenset(held or layer.active_adapters)
+
+
+def _scaling(layer: Any) -> dict[str, float]:
+    # Read past the layer's own ``__getattr__``: a wrapper answers for the module that it wraps.
+    found = vars(layer).get("scaling")
+    return found if isinstance(found, dict) else {}
+
+
+def _snapshot(layer: Any) -> tuple[bool, Any, dict[str, float]]:
+    return bool(layer.disable_adapters), layer.active_adapter, dict(_scaling(layer))
+
+
+def _enter(one: _Layer, state: AdapterState) -> None:
+    """A layer without the adapter, at scale 0 or off by name is passed through: the base's bits."""
+    name = state.adapter
+    if name is None or name not in one.adapters or not state.scale or _off(one, state):
+        _put(one.layer, True, one.layer.active_adapter, {})
+        return
+    scaling = {name: one.scaling[name] * state.scale} if name in one.scaling else {}
+    active = one.layer.active_adapter
+    _put(one.layer, False, active if list(one.layer.active_adapters) == [name] else [name], scaling)
+
+
+def _off(one: _Layer, state: AdapterState) -> bool:
+    return one.module in state.modules_off
+
+
+def _put(layer: Any, off: bool, active: Any, scaling: Mapping[str, float]) -> None:
+    """Set a layer's state and nothing else.
+
+    PEFT's public switches also mark what they enable as trainable, and turn the name of the active
+    adapter into a list; neither is wanted here, so the fields behind its properties are set.
+    """
+    if bool(layer.disable_adapters) != off:
+        layer._disable_adapters = off
+    if layer.active_adapter is not active:
+        layer._active_adapter = active
+    for name, value in scaling.items():
+        if layer.scaling[name] != value:
+            layer.scaling[name] = value
+    if bool(layer.disable_adapters) != off or layer.active_adapter is not active:
+        raise ShiftLensError(
+            f"a layer of type {type(layer).__name__} does not switch",
+            remedy="install the version of peft that constraints.txt names",
+        )
+
+
+def _refuse_merged(layers: tuple[_Layer, ...]) -> None:
+    """A merged layer unmerges itself when it is switched off, which changes bits of the base."""
+    for one in layers:
+        if getattr(one.layer, "merged_adapters", ()):
+            raise ShiftLensError(
+                f"an adapter is merged into the weights of {one.module}",
+                allowed="adapters beside the weights, so that each model of the module can be run",
+                remedy="unmerge it first (unmerge() of the layer), or load the model again",
+            )

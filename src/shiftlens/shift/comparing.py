@@ -11,7 +11,7 @@ from shiftlens.concepts.grounding.ground import ground
 from shiftlens.concepts.grounding.words import state_scores, top_words
 from shiftlens.concepts.learner import ConceptLearner
 from shiftlens.concepts.learning import learn
-from shiftlens.core.errors import MismatchError
+from shiftlens.core.errors import LearnError, MismatchError
 from shiftlens.core.progress import Progress
 from shiftlens.core.shapes import Acts
 from shiftlens.models.readout import Readout
@@ -66,8 +66,15 @@ def compare(
             _require_pair(base, other)
     _require_texts(base, tuned, on_base_text)
     main_base, main_tuned = paired(base, tuned if on_base_text is None else on_base_text)
+    _require_enough(main_base, learner)
     options: dict[str, Any] = {"n_words": n_words, "stop_words": stop_words}
     grounding: dict[str, Any] = {**options, "n_images": n_images}
+    widths = [store.states(layer).shape[1] for store in (main_base, main_tuned)]
+    if widths[0] != widths[1]:
+        raise MismatchError(
+            f"the states are {widths[0]} wide in one model and {widths[1]} in the other",
+            remedy="compare a model with its own fine-tune",
+        )
     before = ground(learn(main_base, learner, layer=layer), main_base, readouts[0], **grounding)
     after = ground(learn(main_tuned, learner, layer=layer), main_tuned, readouts[1], **grounding)
     a, b = main_base.states(layer), main_tuned.states(layer)
@@ -125,6 +132,17 @@ def _require_pair(base: ActivationStore, other: ActivationStore) -> None:
             )
 
 
+def _require_enough(base: ActivationStore, learner: ConceptLearner) -> None:
+    """Enough common samples for halves, said before anything is learned."""
+    common, needed = len(set(_groups(base))), fewest_samples(learner)
+    if common < needed:
+        raise LearnError(
+            f"both models have states of {common} common pictures only",
+            allowed=f"at least {needed} for {learner.k} concepts",
+            remedy="harvest more samples that say the word, or choose a smaller k",
+        )
+
+
 def _require_texts(
     base: ActivationStore, tuned: ActivationStore, on_base_text: ActivationStore | None
 ) -> None:
@@ -141,7 +159,20 @@ def _require_texts(
                 allowed="tuned: the tuned model's own text; on_base_text: the base's text",
             )
         mine, theirs = (store.provenance.get("model", {}) for store in (base, other))
-        if mine.get("adapter_weights") is not None and theirs.get("adapter_weights") is None:
+        if "architecture" in mine and mine == theirs:
+            raise MismatchError(
+                f"the base and the store given as {name} hold the same model twice",
+                remedy="give the fine-tuned model's store, or compare_datasets for two data sets",
+            )
+        if mine.get("tokenizer") != theirs.get("tokenizer"):
+            raise MismatchError(
+                f"the base and the store given as {name} come from models with other tokenizers",
+                allowed="two models that read and write the same tokens",
+                remedy="compare a model with its own fine-tune",
+            )
+        swapped = mine.get("adapter_weights") is not None and theirs.get("adapter_weights") is None
+        # An adapted base beside a merged model is a pair: the weights of the files differ there.
+        if swapped and mine.get("weights") == theirs.get("weights"):
             raise MismatchError(
                 f"base and {name} are swapped: the first holds an adapter's states",
                 remedy="give the original model's store first",

@@ -18,7 +18,6 @@ from shiftlens.models.generation import forward
 from shiftlens.models.loading import load_model, load_pair
 from shiftlens.models.model import Model
 from shiftlens.models.prompts import encode
-from shiftlens.models.quiet import quiet_loading
 
 Tensors = dict[str, torch.Tensor]
 _LAST = "language_model.layers.3.mlp.up_proj"
@@ -311,21 +310,9 @@ def test_many_kinds_of_lora_switch_and_leave_the_base_alone(
 
 
 def test_another_kind_than_lora(
-    tiny: Model, tiny_path: Path, tmp_path: Path, questions: list[Sample]
+    tiny: Model, tiny_path: Path, ia3_path: Path, questions: list[Sample]
 ) -> None:
-    from peft import IA3Config, get_peft_model
-    from transformers import AutoModelForImageTextToText
-
-    hf = AutoModelForImageTextToText.from_pretrained(tiny_path, dtype=torch.float32)
-    kinds = {"target_modules": ["k_proj", "down_proj"], "feedforward_modules": ["down_proj"]}
-    with quiet_loading():
-        adapted = get_peft_model(hf, IA3Config(**kinds))
-    with torch.no_grad():
-        for name, tensor in adapted.named_parameters():
-            if "ia3" in name:
-                tensor.mul_(1.5)
-    adapted.save_pretrained(tmp_path / "ia3")
-    base, tuned = load_pair(tiny_path, tmp_path / "ia3")
+    base, tuned = load_pair(tiny_path, ia3_path)
     assert _logits(base, questions).allclose(_logits(tiny, questions), rtol=0, atol=1e-4)
     assert not _logits(tuned, questions).allclose(_logits(base, questions), rtol=0, atol=1e-2)
 

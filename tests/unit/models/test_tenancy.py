@@ -12,30 +12,51 @@ from shiftlens.core.errors import ShiftLensError
 from shiftlens.data.sample import Sample
 from shiftlens.models.loading import load_pair
 from shiftlens.models.model import Model
-from shiftlens.models.tenancy import Tenancy
+from shiftlens.models.tenancy import AdapterState, Tenancy
 
 
 class _Layer:
-    """What PEFT's layers do: enabling marks every tensor as trainable."""
+    """What a layer of PEFT's says of itself; its public switches also touch gradients."""
 
-    def __init__(self, *, disabled: bool = False) -> None:
-        self.disable_adapters = disabled
-        self.frozen = nn.Parameter(torch.zeros(1), requires_grad=False)
-        self.trained = nn.Parameter(torch.zeros(1), requires_grad=True)
-        self.switched = 0
+    adapter_layer_names = ("factors",)
 
-    def parameters(self) -> list[nn.Parameter]:
-        return [self.frozen, self.trained]
-
-    def enable_adapters(self, wanted: bool) -> None:
-        self.switched += 1
-        self.disable_adapters = not wanted
-        for tensor in self.parameters():
-            tensor.requires_grad_(wanted)
+    def __init__(self, *adapters: str, disabled: bool = False, active: object = None) -> None:
+        names = adapters or ("default",)
+        self._disable_adapters = disabled
+        self._active_adapter = [names[0]] if active is None else active
+        self.factors = {name: nn.Parameter(torch.zeros(1)) for name in names}
+        self.scaling = dict.fromkeys(names, 2.0)
 
     @property
-    def flags(self) -> tuple[bool, bool]:
-        return self.frozen.requires_grad, self.trained.requires_grad
+    def disable_adapters(self) -> bool:
+        return self._disable_adapters
+
+    @property
+    def active_adapter(self) -> object:
+        return self._active_adapter
+
+    @property
+    def active_adapters(self) -> list[str]:
+        active = self._active_adapter
+        return [active] if isinstance(active, str) else active
+
+    @property
+    def state(self) -> tuple[bool, object, dict[str, float]]:
+        return self._disable_adapters, self._active_adapter, dict(self.scaling)
+
+    @property
+    def works(self) -> dict[str, float]:
+        """What adds to the output of the module, and times what."""
+        if self._disable_adapters:
+            return {}
+        return {name: self.scaling[name] for name in self.active_adapters if name in self.factors}
+
+
+ON, OFF = AdapterState("default"), AdapterState()
+
+
+def _tenancy(*layers: _Layer) -> Tenancy:
+    return Tenancy({f"block.{number}": layer for number, layer in enumerate(layers)})
 
 
 def _elsewhere(work: Callable[[], object]) -> BaseException | None:
@@ -55,36 +76,90 @@ def _elsewhere(work: Callable[[], object]) -> BaseException | None:
     return raised[0]
 
 
-def _enter(tenancy: Tenancy, adapter_on: bool = True) -> None:
-    with tenancy.entered(adapter_on):
+def _enter(tenancy: Tenancy, state: AdapterState = ON) -> None:
+    with tenancy.entered(state):
         pass
 
 
-@pytest.mark.parametrize("adapter_on", [True, False])
-def test_layers_are_switched_and_each_gets_its_own_state_back(adapter_on: bool) -> None:
+@pytest.mark.parametrize("state", [ON, OFF], ids=["on", "off"])
+def test_layers_are_switched_and_each_gets_its_own_state_back(state: AdapterState) -> None:
     layers = [_Layer(), _Layer(disabled=True)]
-    with Tenancy(layers).entered(adapter_on):
-        assert [layer.disable_adapters for layer in layers] == [not adapter_on] * 2
-        assert [layer.flags for layer in layers] == [(False, True)] * 2
-    assert [layer.disable_adapters for layer in layers] == [False, True]
-    assert [layer.flags for layer in layers] == [(False, True)] * 2
+    before = [layer.state for layer in layers]
+    with _tenancy(*layers).entered(state):
+        expected = {"default": 2.0} if state.adapter else {}
+        assert [layer.works for layer in layers] == [expected] * 2
+    assert [layer.state for layer in layers] == before
 
 
-def test_what_is_right_already_is_not_touched() -> None:
+def test_a_scale_multiplies_what_was_loaded_and_is_taken_back() -> None:
     layer = _Layer()
-    _enter(Tenancy([layer]), True)
-    assert layer.switched == 0
-    _enter(Tenancy([layer]), False)
-    assert layer.switched == 2
+    tenancy = _tenancy(layer)
+    with tenancy.entered(AdapterState("default", 0.25)):
+        assert layer.works == {"default": 0.5}
+        with tenancy.entered(AdapterState("default", 0.5)):
+            assert layer.works == {"default": 1.0}  # of what was loaded, not of what is there
+        with tenancy.entered(AdapterState("default", 0.0)):
+            assert layer.works == {}
+        assert layer.works == {"default": 0.5}
+    assert layer.works == {"default": 2.0}
+
+
+def test_a_scale_that_the_user_set_is_found_again() -> None:
+    layer = _Layer()
+    tenancy = _tenancy(layer)
+    layer.scaling["default"] = 7.0
+    with tenancy.entered(ON):
+        assert layer.works == {"default": 2.0}
+    assert layer.works == {"default": 7.0}
+
+
+def test_modules_are_off_by_name_with_all_that_is_in_them() -> None:
+    layers = {name: _Layer() for name in ("a", "a.inner", "ab", "b.inner", "b.other")}
+    with Tenancy(layers).entered(AdapterState("default", 1.0, frozenset({"a", "b.other"}))):
+        working = [name for name, layer in layers.items() if layer.works]
+        assert working == ["ab", "b.inner"]
+    assert all(layer.works for layer in layers.values())
+
+
+def test_one_adapter_of_several_is_on_where_it_is() -> None:
+    first, second, both = _Layer("default"), _Layer("other"), _Layer("default", "other")
+    tenancy = _tenancy(first, second, both)
+    for name in ("other", "default", "other"):
+        with tenancy.entered(AdapterState(name)):
+            works = [set(layer.works) for layer in (first, second, both)]
+            assert works == [{name} & {"default"}, {name} & {"other"}, {name}]
+    left = [list(layer.works) for layer in (first, second, both)]
+    assert left == [["default"], ["other"], ["default"]]
+    assert list(tenancy.modules("other")) == ["block.1", "block.2"]
+    assert list(tenancy.modules("unheard of")) == []
+
+
+@pytest.mark.parametrize("active", ["default", ["default"], ["default", "other"], []])
+def test_the_active_adapter_is_given_back_as_the_very_object(active: object) -> None:
+    """PEFT's own switch turns a name into a list: a user who compares would be surprised."""
+    layer = _Layer("default", "other", active=active)
+    tenancy = _tenancy(layer)
+    for state in (AdapterState("other"), ON, OFF):
+        _enter(tenancy, state)
+        assert layer.active_adapter is active
+
+
+def test_gradients_are_not_touched() -> None:
+    layer = _Layer("default", "other")
+    layer.factors["default"].requires_grad_(False)
+    flags = [tensor.requires_grad for tensor in layer.factors.values()]
+    with _tenancy(layer).entered(AdapterState("other")):
+        assert [tensor.requires_grad for tensor in layer.factors.values()] == flags
+    assert [tensor.requires_grad for tensor in layer.factors.values()] == flags == [False, True]
 
 
 def test_contexts_nest_in_one_thread() -> None:
     layer = _Layer()
-    tenancy = Tenancy([layer])
-    with tenancy.entered(False):
-        with tenancy.entered(True):
+    tenancy = _tenancy(layer)
+    with tenancy.entered(OFF):
+        with tenancy.entered(ON):
             assert not layer.disable_adapters
-            with tenancy.entered(False):
+            with tenancy.entered(OFF):
                 assert layer.disable_adapters
             assert not layer.disable_adapters
         assert layer.disable_adapters
@@ -93,27 +168,27 @@ def test_contexts_nest_in_one_thread() -> None:
 
 @pytest.mark.parametrize("depth", [1, 2])
 def test_an_exception_leaves_everything_as_it_was(depth: int) -> None:
-    layer = _Layer()
-    tenancy = Tenancy([layer])
+    layer = _Layer("default", "other")
+    tenancy, before = _tenancy(layer), layer.state
+    states = (OFF, AdapterState("other", 0.5), AdapterState("default", 0.1))
 
     def fall(left: int) -> None:
-        with tenancy.entered(bool(left % 2) - 1 == 0):
+        with tenancy.entered(states[left]):
             if left == 0:
                 raise KeyboardInterrupt
             fall(left - 1)
 
     with pytest.raises(KeyboardInterrupt):
         fall(depth)
-    assert not layer.disable_adapters
-    assert layer.flags == (False, True)
+    assert layer.state == before
     assert _elsewhere(lambda: _enter(tenancy)) is None  # and nobody holds it
 
 
 def test_another_thread_is_refused_until_the_first_is_done() -> None:
     layer = _Layer()
-    tenancy = Tenancy([layer])
-    with tenancy.entered(False):
-        with tenancy.entered(False):
+    tenancy = _tenancy(layer)
+    with tenancy.entered(OFF):
+        with tenancy.entered(OFF):
             pass
         # The inner context has ended, the outer has not.
         error = _elsewhere(lambda: _enter(tenancy))
@@ -127,26 +202,42 @@ def test_another_thread_is_refused_until_the_first_is_done() -> None:
 
 def test_the_refused_thread_does_not_end_the_tenancy() -> None:
     tenancy = Tenancy()
-    with tenancy.entered(True):
+    with tenancy.entered(ON):
         assert [type(_elsewhere(lambda: _enter(tenancy))) for _ in range(2)] == [ShiftLensError] * 2
         _enter(tenancy)
 
 
-def test_a_layer_that_cannot_be_switched_does_not_lock_the_model() -> None:
-    class _Broken(_Layer):
-        def enable_adapters(self, wanted: bool) -> None:
-            raise RuntimeError("broken")
+def test_a_layer_that_does_not_switch_is_an_error_and_does_not_lock_the_model() -> None:
+    """As after a version of PEFT that keeps its state elsewhere: never silently nothing."""
+
+    class _Deaf(_Layer):
+        @property
+        def disable_adapters(self) -> bool:
+            return False
 
     first = _Layer()
-    tenancy = Tenancy([first, _Broken()])
-    with pytest.raises(RuntimeError, match="broken"):
-        _enter(tenancy, False)
+    tenancy = _tenancy(first, _Deaf())
+    with pytest.raises(ShiftLensError, match="_Deaf does not switch") as caught:
+        _enter(tenancy, OFF)
+    assert "peft" in caught.value.remedy
     assert not first.disable_adapters
     assert _elsewhere(lambda: _enter(tenancy)) is None
 
 
+def test_an_adapter_merged_into_the_weights_is_refused_before_anything_moves() -> None:
+    layer = _Layer()
+    tenancy, before = _tenancy(layer), layer.state
+    layer.merged_adapters = ["default"]
+    with pytest.raises(ShiftLensError, match=r"merged into the weights of block\.0") as caught:
+        _enter(tenancy, OFF)
+    assert "unmerge" in caught.value.remedy
+    assert layer.state == before
+    layer.merged_adapters = []
+    _enter(tenancy, OFF)
+
+
 def test_two_modules_do_not_wait_for_each_other() -> None:
-    with Tenancy().entered(True):
+    with Tenancy().entered(ON):
         assert _elsewhere(lambda: _enter(Tenancy())) is None
 
 

@@ -160,3 +160,47 @@ def test_stores_of_other_data_or_another_site_are_refused(
         compare(stores["base"], layer, KMeans(k=K), readouts=readouts)
     with pytest.raises(LearnError):
         compare(stores["base"], stores["own"], KMeans(k=230), readouts=readouts)
+
+
+def test_the_same_model_twice_is_refused(tmp_path: Path, tiny: Model) -> None:
+    base, _, _ = plant_shift(d=32, k=K)
+    model = {"architecture": "Llava", "weights": "a", "tokenizer": "t"}
+    first = build_store(tmp_path / "one", base, model=model)
+    second = build_store(tmp_path / "two", base, model=model)
+    with pytest.raises(MismatchError, match="hold the same model twice"):
+        _pairwise(first, second, tiny)
+
+
+def test_models_with_other_tokenizers_are_refused(tmp_path: Path, tiny: Model) -> None:
+    base, forced, _ = plant_shift(d=32, k=K)
+    first = build_store(tmp_path / "one", base, model={"weights": "a", "tokenizer": "t"})
+    second = build_store(tmp_path / "two", forced, model={"weights": "b", "tokenizer": "u"})
+    with pytest.raises(MismatchError, match="other tokenizers"):
+        _pairwise(first, second, tiny)
+
+
+def test_too_few_common_samples_are_refused_with_the_number_that_is_needed(
+    tmp_path: Path, tiny: Model
+) -> None:
+    base, forced, _ = plant_shift(d=32, k=K)
+    first = build_store(tmp_path / "one", base[:60])
+    later = [f"s{i}" for i in range(55, 115)]
+    second = build_store(tmp_path / "two", forced[55:115], ids=later)
+    with pytest.raises(LearnError, match=r"(?s)5 common pictures only.*at least 12 for 4"):
+        _pairwise(first, second, tiny)
+    disjoint = build_store(tmp_path / "three", forced[:60], ids=[f"t{i}" for i in range(60)])
+    with pytest.raises(MismatchError, match="share no sample"):
+        _pairwise(first, disjoint, tiny)
+
+
+def test_models_of_another_width_are_refused(tmp_path: Path, tiny: Model) -> None:
+    base, forced, _ = plant_shift(d=32, k=K)
+    first = build_store(tmp_path / "one", base)
+    second = build_store(tmp_path / "two", forced[:, :16])
+    with pytest.raises(MismatchError, match="32 wide in one model and 16 in the other"):
+        _pairwise(first, second, tiny)
+
+
+def _pairwise(first: ActivationStore, second: ActivationStore, model: Model) -> ConceptShift:
+    readouts = (model.readout, model.readout)
+    return compare(first, second, KMeans(k=K), readouts=readouts, **OPTIONS)

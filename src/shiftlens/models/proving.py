@@ -1,0 +1,132 @@
+"""Proving that models are fine-tunes of a base: fields, adapter, and logits on a probe."""
+
+from collections.abc import Collection, Sequence
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from shiftlens.core.errors import MismatchError
+from shiftlens.models.adapters import Attachment
+from shiftlens.models.model import Model
+from shiftlens.models.pairs import check_adapter, check_pair
+from shiftlens.models.probe import Probe, difference, make_probe, probe_logits, rounding_bound
+from shiftlens.models.proof import PairProof
+from shiftlens.models.stored import coarsest_eps
+
+
+def prove(
+    base: Model, variants: Sequence[tuple[Model, Attachment | None]], allow: Collection[str]
+) -> None:
+    """Prove fine-tunes of a base and give each its ``proof``.
+
+    Raises:
+        MismatchError: one is no fine-tune of the base, is the base itself or changes nothing, or
+            two are the same model.
+    """
+    differences = [_differences(base, model, one, allow) for model, one in variants]
+    for first, second in combinations([base, *(model for model, _ in variants)], 2):
+        if first.identity == second.identity:
+            raise _same_twice(first, second)
+    tokens = {token for _, one in variants if one is not None for token in one.tokens}
+    probe = make_probe(base, tuple(sorted(tokens)))
+    said = probe_logits(base, probe)
+    for (model, one), allowed in zip(variants, differences, strict=True):
+        model.proof = _proof(base, said, model, one, allowed, probe)
+
+
+def _differences(
+    base: Model, model: Model, one: Attachment | None, allow: Collection[str]
+) -> dict[str, str]:
+    if one is None:
+        return check_pair(base, model, allow)
+    return check_adapter(base, model, one, allow)
+
+
+def _proof(
+    base: Model,
+    said: Tensor,
+    model: Model,
+    one: Attachment | None,
+    allowed: dict[str, str],
+    probe: Probe,
+) -> PairProof:
+    apart = difference(said, probe_logits(model, probe))
+    largest = float(apart.max())
+    if largest == 0:
+        raise _changes_nothing(base, model, probe)
+    mean = float(apart.mean())
+    eps = _eps(base, model, one)
+    bound = rounding_bound(base, probe, said, eps) if eps else 0.0
+    return PairProof(
+        kind="full model" if one is None else "adapter",
+        allowed=allowed,
+        probe=str(probe),
+        largest_logit_difference=largest,
+        mean_logit_difference=mean,
+        rounding=bound,
+        rounding_only=mean <= bound,
+        base=base.name,
+        base_revision=base.origin.revision,
+        **({} if one is None else _counted(model, one)),
+    )
+
+
+def _eps(base: Model, model: Model, one: Attachment | None) -> float:
+    """What may be rounded between two models: nothing where every weight and kernel is the same."""
+    if model.hf is base.hf:
+        return 0.0
+    return coarsest_eps(base, model) if one is None else torch.finfo(model.dtype).eps
+
+
+def _counted(model: Model, one: Attachment) -> dict[str, Any]:
+    address = model.address
+    blocks = {name.removeprefix(f"{address.blocks_path}.").split(".")[0]
+              for name in one.modules if name.startswith(f"{address.blocks_path}.")}  # fmt: skip
+    seeing = tuple(path for path in (address.vision_path, address.projector_path) if path)
+    return {
+        "adapter_tensors": one.n_tensors,
+        "target_modules": len(one.modules),
+        "share_of_blocks": len(blocks) / address.n_layers,
+        "modules_to_save": one.modules_to_save,
+        "vision_modules": tuple(n for n in one.modules if f"{n}.".startswith(_within(seeing))),
+        "embedding_modules": tuple(n for n in one.modules if n in _embeddings(model)),
+        "base_named": one.base,
+        "base_revision_named": one.base_revision,
+    }
+
+
+def _within(paths: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{path}." for path in paths)
+
+
+def _embeddings(model: Model) -> set[str]:
+    """Paths of the input embeddings and of the unembedding, through what PEFT put around them."""
+    embeddings = model.hf.get_input_embeddings()
+    inner = next(iter(embeddings.parameters()), torch.empty(0))
+    return {model.address.head_path} | {
+        name for name, module in model.hf.named_modules()
+        if module is embeddings or _own_weight(module) is inner
+    }  # fmt: skip
+
+
+def _own_weight(module: Any) -> Tensor | None:
+    return getattr(module, "weight", None) if isinstance(module, torch.nn.Embedding) else None
+
+
+def _same_twice(first: Model, second: Model) -> MismatchError:
+    return MismatchError(
+        f"{first} and {second} are the same model twice: same weights, settings and processor",
+        allowed="a model and its fine-tune, an adapter, or another checkpoint",
+        remedy="check the two names; a cast copy needs its own type (tuned_dtype)",
+    )
+
+
+def _changes_nothing(base: Model, model: Model, probe: Probe) -> MismatchError:
+    return MismatchError(
+        f"{model} changes nothing in {base}: the logits are the same to the bit on {probe}",
+        allowed="a fine-tune that moves at least one logit",
+        remedy="check that it was trained and saved from this base; what is smaller than the "
+        "rounding of the type vanishes in it, so try dtype='float32'",
+    )
