@@ -13,21 +13,28 @@ _HOMES = {
     "ActivationStore": "shiftlens.activations.store",
     "ConceptShift": "shiftlens.shift.concept_shift",
     "Concepts": "shiftlens.concepts.concepts",
+    "DriftCallback": "shiftlens.shift.callback",
     "KMeans": "shiftlens.concepts.kmeans",
     "ShiftLensError": "shiftlens.core.errors",
     "Site": "shiftlens.activations.site",
     "SteeringVector": "shiftlens.concepts.vectors",
+    "Trajectory": "shiftlens.shift.curves",
     "compare": "shiftlens.shift.comparing",
+    "compare_datasets": "shiftlens.shift.datasets",
+    "diff": "shiftlens.study.diff.running",
     "ground": "shiftlens.concepts.grounding.ground",
     "harvest": "shiftlens.activations.harvesting",
     "learn": "shiftlens.concepts.learning",
     "load_model": "shiftlens.models.loading",
     "load_pair": "shiftlens.models.loading",
+    "load_variants": "shiftlens.models.variants",
     "read": "shiftlens.data.reading",
     "record": "shiftlens.models.hooks",
     "report": "shiftlens.reporting.single",
     "steer": "shiftlens.steering.applying",
     "tokens": "shiftlens.activations.tokens",
+    "train_placebos": "shiftlens.models.placebos",
+    "trajectory": "shiftlens.shift.trajectory",
 }
 
 __all__ = ["__version__", *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
@@ -47,10 +54,17 @@ if TYPE_CHECKING:
     from shiftlens.models.hooks import record as record
     from shiftlens.models.loading import load_model as load_model
     from shiftlens.models.loading import load_pair as load_pair
+    from shiftlens.models.placebos import train_placebos as train_placebos
+    from shiftlens.models.variants import load_variants as load_variants
     from shiftlens.reporting.single import report as report
+    from shiftlens.shift.callback import DriftCallback as DriftCallback
     from shiftlens.shift.comparing import compare as compare
     from shiftlens.shift.concept_shift import ConceptShift as ConceptShift
+    from shiftlens.shift.curves import Trajectory as Trajectory
+    from shiftlens.shift.datasets import compare_datasets as compare_datasets
+    from shiftlens.shift.trajectory import trajectory as trajectory
     from shiftlens.steering.applying import steer as steer
+    from shiftlens.study.diff.running import diff as diff
 
 
 def __getattr__(name: str) -> object:

@@ -1,6 +1,6 @@
 """One batch, one model: what was said, and the states along it, kept on the device."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +13,7 @@ from shiftlens.models.generation import decode, forward, generate
 from shiftlens.models.hooks import record
 from shiftlens.models.model import Model, Response
 from shiftlens.models.prompts import Inputs, Turn, encode_turns
-from shiftlens.models.roles import Roles
+from shiftlens.models.roles import Mask, Roles
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Caught:
     Attributes:
         responses: one a sample.
         states: for each layer (b, positions, d). For a selection in the response, position 0 is
-            the last prompt position and j that of response token j - 1; for one in the image there
-            is a single position, the mean over the image tokens.
+            the last prompt position and j that of response token j - 1; for one in the image or in
+            the prompt's text there is a single position, the mean over those tokens.
     """
 
     responses: list[Response]
@@ -34,12 +34,11 @@ class Caught:
 def catch_own(model: Model, turns: Sequence[Turn], site: Site, max_new_tokens: int) -> Caught:
     """Let the model answer and catch the states while it does: no second pass."""
     inputs = encode_turns(model, turns)
-    in_image = site.tokens.part == "image"
-    image = Roles.of(model, inputs).image if in_image else None
+    pooled = _pooled(model, inputs, site)
     # While generating with a cache, the prompt comes first and then one position at a time: the
     # last column of every call is exactly the response's trail.
-    keep = partial(_mean_over, image) if image is not None else _last_position
-    with record(model, site.layers, keep=keep) as seen:
+    keep = partial(_mean_over, pooled) if pooled is not None else _last_position
+    with record(model, site.layers, keep=_behind(model, site, keep)) as seen:
         responses = generate(model, inputs, max_new_tokens=max_new_tokens)
     return Caught(responses, {layer: torch.cat(parts, 1) for layer, parts in seen.states.items()})
 
@@ -49,10 +48,9 @@ def catch_given(
 ) -> Caught:
     """Give the model the tokens of responses and catch the states in one teacher-forced pass."""
     inputs = encode_turns(model, turns, response_ids=[r.token_ids for r in responses])
-    keep = partial(_tail, inputs)
-    if site.tokens.part == "image":
-        keep = partial(_mean_over, Roles.of(model, inputs).image)
-    with record(model, site.layers, keep=keep) as seen:
+    pooled = _pooled(model, inputs, site)
+    keep = partial(_mean_over, pooled) if pooled is not None else partial(_tail, inputs)
+    with record(model, site.layers, keep=_behind(model, site, keep)) as seen:
         forward(model, inputs)
     return Caught(list(responses), {layer: parts[0] for layer, parts in seen.states.items()})
 
@@ -61,6 +59,25 @@ def as_response(model: Model, text: str) -> Response:
     """A given text as the tokens that the model would have to say."""
     ids = model.tokenizer.encode(text, add_special_tokens=False)
     return Response(decode(model, ids), tuple(ids), truncated=False)
+
+
+def _pooled(model: Model, inputs: Inputs, site: Site) -> Mask | None:
+    """The positions of a batch that a selection outside the response takes the mean over."""
+    if site.tokens.part == "response":
+        return None
+    roles = Roles.of(model, inputs)
+    return roles.image if site.tokens.part == "image" else roles.text
+
+
+def _behind(
+    model: Model, site: Site, keep: Callable[[Tensor], Tensor]
+) -> Callable[[Tensor], Tensor]:
+    """``keep``, of what the final norm makes of the states where the site lies behind it.
+
+    The norm comes first: a mean over normed states is not the norm of their mean.
+    """
+    norm = model.address.norm(model.hf) if site.normed else None
+    return keep if norm is None else lambda state: keep(norm(state))
 
 
 def _last_position(state: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """``harvest``: run models over samples and keep the states that a site selects."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -19,7 +19,7 @@ from shiftlens.core.errors import DataError, MismatchError
 from shiftlens.core.executor import Executor, SerialExecutor
 from shiftlens.core.progress import Progress, Silent
 from shiftlens.data.sample import Sample, Samples
-from shiftlens.models.model import Model
+from shiftlens.models.model import Model, Response
 
 Text = Literal["own", "base", "given"]
 
@@ -36,6 +36,7 @@ def harvest(
     batch_size: int = 32,
     part_size: int = 256,
     allow_empty: bool = False,
+    said: Mapping[str, Response] | None = None,
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> ActivationStore: ...
@@ -51,6 +52,7 @@ def harvest(
     batch_size: int = 32,
     part_size: int = 256,
     allow_empty: bool = False,
+    said: Mapping[str, Response] | None = None,
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> list[ActivationStore]: ...
@@ -65,6 +67,7 @@ def harvest(
     batch_size: int = 32,
     part_size: int = 256,
     allow_empty: bool = False,
+    said: Mapping[str, Response] | None = None,
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> ActivationStore | list[ActivationStore]:
@@ -82,6 +85,9 @@ def harvest(
         batch_size: samples at once; halved by itself when memory runs out.
         part_size: samples in one shard, the unit that is lost when a run is killed.
         allow_empty: give back a store without rows where nothing was selected, instead of an error.
+        said: responses that are known already, by sample id (``Survey.said``): the first model's
+            where ``response`` is ``base``, the one model's own where it is ``own``. They are given
+            token by token instead of being generated again, which sees the same states.
         executor: who runs the parts; this process by default.
         progress: who is told how far it is.
 
@@ -98,6 +104,7 @@ def harvest(
     several = not isinstance(models, Model)
     chosen = tuple(models) if several else (models,)
     _check(chosen, samples, response, batch_size, part_size)
+    _check_said(chosen, samples, response, said)
     resolved = site.resolve(chosen[0])
     roots = tuple(Path(out) / m.label for m in chosen) if several else (Path(out),)
     options = {"max_new_tokens": max_new_tokens, "batch_size": batch_size, "part_size": part_size}
@@ -106,7 +113,7 @@ def harvest(
         for root, m in zip(roots, chosen, strict=True)
     ]
     listener = progress or Silent()
-    job = Job(chosen, roots, resolved, response, max_new_tokens, batch_size, listener)
+    job = Job(chosen, roots, resolved, response, max_new_tokens, batch_size, listener, said)
     _run(job, manifests, samples, part_size, executor or SerialExecutor())
     stores = [ActivationStore(manifest) for manifest in manifests]
     for store in () if allow_empty else stores:
@@ -135,6 +142,24 @@ def _check(
         raise DataError(
             f"{len(bare)} samples have no response to give, the first is {bare[0]!r}",
             remedy="samples.with_responses({id: text}), or a response column in the data",
+        )
+
+
+def _check_said(
+    models: Sequence[Model], samples: Samples, response: str, said: Mapping[str, Response] | None
+) -> None:
+    if said is None:
+        return
+    if response == "given" or (response == "own" and len(models) > 1):
+        raise DataError(
+            f"known responses cannot be used for {len(models)} models with response {response!r}",
+            allowed="one model's own responses, or the first model's with response='base'",
+        )
+    absent = [sample.id for sample in samples if sample.id not in said]
+    if absent:
+        raise DataError(
+            f"{len(absent)} samples are not among the known responses, the first is {absent[0]!r}",
+            remedy="leave out the samples that could not be read",
         )
 
 
@@ -185,7 +210,8 @@ def _run(
     ]
     if not parts:
         return
-    names = " and ".join(model.label for model in job.models)
+    labels = [model.label for model in job.models]
+    names = " and ".join(labels) if len(labels) <= 3 else f"{len(labels)} models"
     job.progress.start(f"harvesting {names}", len(samples))
     job.progress.advance(len(samples) - sum(len(part) for _, part in parts))
     try:

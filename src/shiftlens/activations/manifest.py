@@ -27,6 +27,7 @@ class Manifest:
         about: names and versions, which decide nothing.
         n_parts: how many parts the whole run has.
         parts: what is finished, by part number.
+        kind: what the directory holds: ``activations`` or ``answers``.
     """
 
     root: Path
@@ -34,6 +35,7 @@ class Manifest:
     about: dict[str, Any]
     n_parts: int
     parts: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
+    kind: str = "activations"
 
     @property
     def complete(self) -> bool:
@@ -71,7 +73,7 @@ class Manifest:
         """Replace the file."""
         value = {
             "schema": SCHEMA,
-            "kind": "activations",
+            "kind": self.kind,
             "identity": self.identity,
             "about": self.about,
             "n_parts": self.n_parts,
@@ -85,8 +87,12 @@ def has_manifest(root: Path) -> bool:
     return (root / _NAME).exists()
 
 
-def read_manifest(root: str | Path) -> Manifest:
+def read_manifest(root: str | Path, kind: str = "activations") -> Manifest:
     """Read a store's manifest.
+
+    Args:
+        root: its directory.
+        kind: what it must hold.
 
     Raises:
         StoreError: there is none, it is damaged, or it is of another schema.
@@ -95,8 +101,8 @@ def read_manifest(root: str | Path) -> Manifest:
     if not has_manifest(folder):
         raise StoreError(f"{folder} holds no store", remedy="make one: shiftlens.harvest(...)")
     value = read_json(folder / _NAME)
-    if not isinstance(value, dict) or value.get("kind") != "activations":
-        raise StoreError(f"{folder / _NAME} is not the manifest of a store")
+    if not isinstance(value, dict) or value.get("kind") != kind:
+        raise StoreError(f"{folder / _NAME} is not the manifest of a store of {kind}")
     if value.get("schema") != SCHEMA:
         raise StoreError(
             f"{folder} is a store of schema {value.get('schema')}",
@@ -104,7 +110,7 @@ def read_manifest(root: str | Path) -> Manifest:
             remedy="harvest again, or read it with the version of shiftlens that wrote it",
         )
     parts = {int(number): part for number, part in value["parts"].items()}
-    return Manifest(folder, value["identity"], value["about"], value["n_parts"], parts)
+    return Manifest(folder, value["identity"], value["about"], value["n_parts"], parts, kind)
 
 
 def require_same(found: Mapping[str, Any], wanted: Mapping[str, Any], root: Path) -> None:

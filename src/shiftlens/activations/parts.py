@@ -1,7 +1,7 @@
 """One part of a harvest: a range of samples becomes one shard and one table of rows."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,7 @@ class Job:
     max_new_tokens: int
     batch_size: int
     progress: Progress
+    said: Mapping[str, Response] | None = None
 
 
 @dataclass
@@ -81,7 +82,7 @@ def _batch(
             for table in tables:
                 table.counts["failed"] += 1
     if readable:
-        said: Sequence[Response] | None = None
+        said = None if job.said is None else [job.said[sample.id] for sample in readable]
         for model, table in zip(job.models, tables, strict=True):
             caught = _caught(job, model, readable, turns, said)
             _keep(model, job.site, table, readable, caught)

@@ -19,10 +19,15 @@ class Site:
         layer: index of a block, or several; the state is that block's output, before the final
             norm. Negative ones count from the end.
         tokens: which positions; the last prompt position by default.
+        normed: take what the model's final norm makes of the last block's output, which is what
+            published figures are about. Only behind the last block. Such states are no longer the
+            residual stream: the unembedding reads them as they are, and nothing can be steered
+            with them.
     """
 
     layer: int | tuple[int, ...] = -1
     tokens: Selection = field(default_factory=LastPrompt)
+    normed: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.layer, tuple) and not self.layer:
@@ -31,6 +36,11 @@ class Site:
             raise SiteError(
                 f"{self.tokens!r} selects no tokens",
                 allowed='shiftlens.tokens.word("dog"), tokens.last_prompt(), ...',
+            )
+        if self.normed and len(self.layers) > 1:
+            raise SiteError(
+                f"layers {self.layers} are not all followed by the final norm",
+                allowed="normed=True with the last block alone",
             )
 
     @property
@@ -42,11 +52,14 @@ class Site:
         """The same site with layers counted from 0.
 
         Raises:
-            SiteError: a layer that the model does not have, or one named twice.
+            SiteError: a layer that the model does not have, or one named twice; or a normed site
+                that no final norm follows.
         """
         found = tuple(model.address.layer(layer, model.name) for layer in self.layers)
         if len(set(found)) < len(found):
             raise SiteError(f"layers {self.layers} name a block twice")
+        if self.normed:
+            _require_norm(model, found[0])
         return replace(self, layer=found if isinstance(self.layer, tuple) else found[0])
 
     def at(self, layer: int) -> "Site":
@@ -56,7 +69,23 @@ class Site:
     def describe(self) -> dict[str, Any]:
         """The site as JSON."""
         layer = list(self.layer) if isinstance(self.layer, tuple) else self.layer
-        return {"layer": layer, "tokens": self.tokens.describe()}
+        # Named only where it is true: every earlier store keeps its identity.
+        normed = {"normed": True} if self.normed else {}
+        return {"layer": layer, "tokens": self.tokens.describe(), **normed}
+
+
+def _require_norm(model: "Model", layer: int) -> None:
+    last = model.address.n_layers - 1
+    if layer != last:
+        raise SiteError(
+            f"layer {layer} of {model.name} is not followed by the final norm",
+            allowed=f"normed=True with the last block alone: {last}, or -1",
+        )
+    if model.address.norm_path is None:
+        raise SiteError(
+            f"{model.name} has no final norm",
+            remedy="leave normed out: the last block's output is what its unembedding reads",
+        )
 
 
 def site_from(description: Mapping[str, Any]) -> Site:
@@ -65,4 +94,5 @@ def site_from(description: Mapping[str, Any]) -> Site:
     return Site(
         layer=tuple(layer) if isinstance(layer, list) else layer,
         tokens=selection_from(description["tokens"]),
+        normed=description.get("normed", False),
     )

@@ -54,7 +54,7 @@ class Selection(ABC):
 
     kind: ClassVar[str]
     part: ClassVar[str] = "response"
-    """Where the states lie: ``response`` (last prompt position included) or ``image``."""
+    """Where the states lie: ``response`` (last prompt position included), ``image``, ``prompt``."""
 
     @abstractmethod
     def picks(self, sample: Sample, said: Said) -> list[Pick]:
@@ -133,6 +133,19 @@ class FirstResponse(Selection):
 
 
 @dataclass(frozen=True)
+class EndResponse(Selection):
+    """The position of the last response token, once it has been read: it emits the end."""
+
+    kind: ClassVar[str] = "end of response"
+
+    def picks(self, sample: Sample, said: Said) -> list[Pick]:  # noqa: ARG002
+        """One, unless the response was cut off."""
+        if said.truncated:
+            raise Failed  # its last token was emitted, and never read
+        return [Pick((len(said.token_ids),))]
+
+
+@dataclass(frozen=True)
 class MeanResponse(Selection):
     """Mean over the states that emit the response's tokens."""
 
@@ -156,6 +169,18 @@ class MeanImage(Selection):
         """One, unless the sample has no image."""
         if not sample.images:
             raise Missed
+        return [Pick((0,))]
+
+
+@dataclass(frozen=True)
+class MeanPrompt(Selection):
+    """Mean over the text tokens of the prompt."""
+
+    kind: ClassVar[str] = "mean prompt"
+    part: ClassVar[str] = "prompt"
+
+    def picks(self, sample: Sample, said: Said) -> list[Pick]:  # noqa: ARG002
+        """Always one."""
         return [Pick((0,))]
 
 
@@ -197,6 +222,11 @@ def first_response() -> FirstResponse:
     return FirstResponse()
 
 
+def end_response() -> EndResponse:
+    """The last response token, once it has been read: where it is decided whether to go on."""
+    return EndResponse()
+
+
 def mean_response() -> MeanResponse:
     """Mean over the states that emit the response."""
     return MeanResponse()
@@ -207,8 +237,20 @@ def image() -> MeanImage:
     return MeanImage()
 
 
+def mean_prompt() -> MeanPrompt:
+    """Mean over the prompt's text tokens: no image tokens, no padding, the template's own included.
+
+    What comes before the picture in the template cannot depend on it, and is the same everywhere.
+    """
+    return MeanPrompt()
+
+
 _KINDS: dict[str, type[Selection]] = {
-    one.kind: one for one in (Word, LastPrompt, FirstResponse, MeanResponse, MeanImage)
+    one.kind: one
+    for one in (
+        *(Word, LastPrompt, FirstResponse, EndResponse),
+        *(MeanResponse, MeanImage, MeanPrompt),
+    )
 }
 
 

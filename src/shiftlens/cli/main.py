@@ -1,7 +1,8 @@
 """The ``shiftlens`` command: verbs, and how errors reach a person.
 
-Exit codes: 0 done; 2 the user's to mend (one message, no traceback); 3 the machine's or ours, with
-where the trace was written; 130 interrupted.
+Exit codes: 0 done; 1 a check found what its policy forbids; 4 a check could not decide; 2 the
+user's to mend (one message, no traceback); 3 the machine's or ours, with where the trace was
+written; 130 interrupted.
 """
 
 import sys
@@ -13,7 +14,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from shiftlens import __version__
-from shiftlens.cli import demo, run, world
+from shiftlens.cli import check, demo, diff, placebo, run, trajectory, world
 from shiftlens.cli.terminal import console
 from shiftlens.core.errors import ShiftLensError
 
@@ -38,7 +39,7 @@ def _root(
         raise typer.Exit
 
 
-for verb in (demo, run, world):
+for verb in (check, demo, diff, placebo, run, trajectory, world):
     verb.register(app)
 
 

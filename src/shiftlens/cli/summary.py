@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from shiftlens.cli.study_summary import print_study
 from shiftlens.cli.terminal import console, table
 from shiftlens.reporting.numbers import decimal, signed
 from shiftlens.study.running import Outcome
@@ -14,7 +15,9 @@ def print_summary(outcome: Outcome) -> None:
     """Print the findings of a run in at most eighty columns."""
     out, metrics = console(), outcome.metrics
     out.print(f"[bold]{_safe(metrics['title'])}[/bold]")
-    for name, toi in metrics["toi"].items():
+    if metrics.get("study"):
+        print_study(metrics)
+    for name, toi in {} if metrics.get("study") else metrics["toi"].items():
         out.print()
         _print_toi(name, toi)
     if metrics["steering"]:
@@ -51,12 +54,30 @@ def _print_toi(name: str, toi: Mapping[str, Any]) -> None:
     curves, at = recovery["centred_cosine"], recovery["strength"].index(1.0)
     values = ", ".join(f"{key} {decimal(curve[at])}" for key, curve in curves.items())
     out.print(f"recovered by adding shifts (centred cosine): {values}")
+    _print_ceiling(recovery)
     for control in ("global", "shuffled", "affine"):
         gap = recovery[f"concept_minus_{control}"]
         verdict = "above" if gap["low"] > 0 else "[bold]not[/bold] above"
         out.print(
             f"  concept shifts are {verdict} the {control} control: "
             f"{signed(gap['estimate'], 3)} {_interval(gap)}"
+        )
+
+
+def _print_ceiling(recovery: Mapping[str, Any]) -> None:
+    """How far from what can be had, and the best strength; stages of earlier versions lack them."""
+    said: list[str] = []
+    for key, name in (("share_of_ceiling", "ceiling"), ("share_of_oracle", "oracle")):
+        share = recovery.get(key)
+        if share:
+            said.append(f"of the {name} {decimal(share['estimate'])} {_interval(share)}")
+    if said:
+        console().print(f"  share of what is above the global shift: {', '.join(said)}")
+    best = recovery.get("best")
+    if best:
+        console().print(
+            f"  best strength, cross-fitted: {decimal(best['strength'])}; gain over 1: "
+            f"{signed(best['gain']['estimate'], 3)} {_interval(best['gain'])}"
         )
 
 

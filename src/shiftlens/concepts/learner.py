@@ -29,7 +29,7 @@ class Learned:
     report: dict[str, Any]
 
     def assign(self, acts: Acts) -> Assignment:
-        """Concept of each row (n,): the nearest centroid, or the direction with the largest code."""
+        """Concept of each row (n,): nearest centroid, or direction with the largest code."""
         if self.kind == "centroid":
             return torch.cdist(acts.float(), self.vectors).argmin(dim=1)
         directions = torch.nn.functional.normalize(self.vectors, dim=1)

@@ -43,6 +43,12 @@ class SteeringVector:
                 allowed="one layer, counted from 0",
                 remedy="resolve the site first: site.resolve(model)",
             )
+        if self.site.normed:
+            raise SteeringError(
+                f"vector {self.name!r} comes from states behind the final norm",
+                allowed="vectors of the residual stream, to which a block's output belongs",
+                remedy="harvest the same site without normed=True",
+            )
         if not bool(torch.isfinite(self.direction).all()):
             raise SteeringError(f"vector {self.name!r} has entries that are not finite")
 

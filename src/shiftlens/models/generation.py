@@ -1,10 +1,12 @@
-"""Greedy generation, and the teacher-forced pass that sees the same states."""
+"""Greedy and sampled generation, and the teacher-forced pass that sees the same states."""
 
 import inspect
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +14,18 @@ from shiftlens.core.errors import DataError
 from shiftlens.models.model import Model, Response
 from shiftlens.models.placeholders import placeholder_tokens
 from shiftlens.models.prompts import Inputs
+
+
+@dataclass(frozen=True)
+class Sampled(Response):
+    """A response that was drawn, with the token that ended it.
+
+    Attributes:
+        end: the end-of-sequence token that was drawn; ``None`` where the limit came first. Families
+            with several ends do not use them alike.
+    """
+
+    end: int | None = None
 
 
 @torch.no_grad()
@@ -31,21 +45,96 @@ def generate(
     Raises:
         DataError: ``inputs`` hold responses, or ``max_new_tokens`` is not positive.
     """
+    _check(inputs, max_new_tokens)
+    settings = _greedy(model, max_new_tokens, use_cache)
+    ends = _ends(settings)
+    return [_response(model, row, ends) for row in _new_tokens(model, inputs, settings)]
+
+
+@torch.no_grad()
+def sample(
+    model: Model,
+    inputs: Inputs,
+    *,
+    seeds: Sequence[int],
+    max_new_tokens: int,
+    temperature: float = 1.0,
+) -> list[Sampled]:
+    """Draw one response a row from the model's own distribution: no top-k, no top-p.
+
+    Each row draws by a stream of its own, so that what it says depends on its seed and not on the
+    rows beside it; the random state of torch is neither used nor changed. Placeholders of pictures
+    are never said, as in ``generate``.
+
+    Args:
+        model: who answers; its adapter state is entered.
+        inputs: prompts without responses.
+        seeds: for each row, of its stream; not negative.
+        max_new_tokens: where to stop when the model does not.
+        temperature: what logits are divided by; 1 is the model itself.
+
+    Raises:
+        DataError: ``inputs`` hold responses, there are not as many seeds as rows, or
+            ``max_new_tokens`` or ``temperature`` is not positive.
+    """
+    _check(inputs, max_new_tokens)
+    if len(seeds) != len(inputs):
+        raise DataError(f"{len(seeds)} seeds for {len(inputs)} rows")
+    if not 0 < temperature < float("inf"):
+        raise DataError(f"a temperature of {temperature}", allowed="above 0; 1 is the model itself")
+    settings = _greedy(model, max_new_tokens, use_cache=True)
+    drawn = [np.random.default_rng(seed).random(max_new_tokens) for seed in seeds]
+    numbers = torch.from_numpy(np.stack(drawn))
+    rows = _new_tokens(model, inputs, settings, _Drawing(numbers, temperature))
+    ends = _ends(settings)
+    return [_sampled(_response(model, row, ends), row) for row in rows]
+
+
+class _Drawing:
+    """Leaves one token a row: where the row's next number falls in its cumulated probabilities.
+
+    Greedy decoding of what is left is a draw from the model (inversion of the distribution).
+    """
+
+    def __init__(self, numbers: Tensor, temperature: float) -> None:
+        self._numbers = numbers
+        self._temperature = temperature
+        self._step = 0
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # noqa: ARG002
+        # Cumulated in double where the device knows it: a vocabulary has many small shares.
+        wide = torch.float32 if scores.device.type == "mps" else torch.float64
+        shares = torch.softmax(scores.to(wide) / self._temperature, dim=-1)
+        below = shares.cumsum(dim=-1)
+        number = self._numbers[:, self._step, None].to(below) * below[:, -1:]
+        chosen = (below <= number).sum(dim=-1, keepdim=True)
+        # Rounding may end the sum at the number itself: then the last possible token is meant.
+        last = (shares > 0).long().cumsum(dim=-1).argmax(dim=-1, keepdim=True)
+        self._step += 1
+        only = torch.full_like(scores, -float("inf"))
+        return only.scatter_(1, torch.minimum(chosen, last), 0.0)
+
+
+def _check(inputs: Inputs, max_new_tokens: int) -> None:
     if inputs.response_lengths:
         raise DataError(
             "these inputs hold responses already", remedy="encode the samples without response_ids"
         )
     if max_new_tokens < 1:
         raise DataError(f"cannot generate {max_new_tokens} tokens", allowed="at least 1")
-    settings = _greedy(model, max_new_tokens, use_cache)
+
+
+def _new_tokens(
+    model: Model, inputs: Inputs, settings: Any, processor: Any = None
+) -> list[list[int]]:
+    """Rows of new tokens, ends and padding behind them included."""
+    more = {} if processor is None else {"logits_processor": [processor]}
     with model.active():
-        output: Tensor = model.hf.generate(**inputs.tensors, generation_config=settings)
+        output: Tensor = model.hf.generate(**inputs.tensors, generation_config=settings, **more)
     # Families that generate from embeddings return the new tokens alone.
     prompt = inputs.tensors["input_ids"]
     repeats = torch.equal(output[:, : prompt.shape[1]], prompt)
-    new = output[:, prompt.shape[1] :] if repeats else output
-    ends = _ends(settings)
-    return [_response(model, row, ends) for row in new.tolist()]
+    return (output[:, prompt.shape[1] :] if repeats else output).tolist()
 
 
 @torch.no_grad()
@@ -111,6 +200,11 @@ def _response(model: Model, row: list[int], ends: frozenset[int]) -> Response:
     length = next((at for at, token in enumerate(row) if token in ends), len(row))
     ids = tuple(row[:length])
     return Response(decode(model, ids), ids, truncated=length == len(row))
+
+
+def _sampled(said: Response, row: list[int]) -> Sampled:
+    end = None if said.truncated else row[len(said.token_ids)]
+    return Sampled(said.text, said.token_ids, said.truncated, end)
 
 
 def decode(model: Model, token_ids: Sequence[int]) -> str:

@@ -24,7 +24,7 @@ _TOI = {
     "changes": Sequence,
     "recovery": Mapping,
 }
-_CHANGE = {
+CHANGE: dict[str, type] = {
     "index": int,
     "partner": int,
     "nearest": int,
@@ -56,10 +56,10 @@ def check(data: Mapping[str, Any]) -> None:
             allowed=f"schema {SCHEMA}",
             remedy="run the experiment again with this version of shiftlens",
         )
-    _require(data, _SECTIONS, "the report's data")
-    _require(data["models"], {"base": Mapping, "tuned": Mapping}, "models")
+    require(data, _SECTIONS, "the report's data")
+    require(data["models"], {"base": Mapping, "tuned": Mapping}, "models")
     for side in ("base", "tuned"):
-        _require(data["models"][side], {"name": str}, f"models.{side}")
+        require(data["models"][side], {"name": str}, f"models.{side}")
     for name, toi in data["toi"].items():
         _check_toi(toi, f"toi.{name}")
     for name, steering in data["steering"].items():
@@ -67,17 +67,17 @@ def check(data: Mapping[str, Any]) -> None:
 
 
 def _check_toi(toi: Any, place: str) -> None:
-    _require(toi, _TOI, place)
-    _require(toi["concepts"], {"k": int}, f"{place}.concepts")
+    require(toi, _TOI, place)
+    require(toi["concepts"], {"k": int}, f"{place}.concepts")
     for number, change in enumerate(toi["changes"]):
-        _require(change, _CHANGE, f"{place}.changes[{number}]")
+        require(change, CHANGE, f"{place}.changes[{number}]")
     for name in ("recovery", "recovery_own_text"):
         if toi.get(name):
             _check_curves(toi[name], f"{place}.{name}")
 
 
 def _check_curves(recovery: Any, place: str) -> None:
-    _require(recovery, {"strength": Sequence, "centred_cosine": Mapping}, place)
+    require(recovery, {"strength": Sequence, "centred_cosine": Mapping}, place)
     strengths = len(recovery["strength"])
     for group in ("centred_cosine", "t_overlap"):
         for name, curve in (recovery.get(group) or {}).items():
@@ -89,17 +89,30 @@ def _check_curves(recovery: Any, place: str) -> None:
 
 
 def _check_steering(steering: Any, place: str) -> None:
-    _require(steering, _STEERING, place)
+    require(steering, _STEERING, place)
     for number, figure in enumerate(steering["figures"]):
-        _require(figure, _FIGURE, f"{place}.figures[{number}]")
+        require(figure, _FIGURE, f"{place}.figures[{number}]")
     for number, example in enumerate(steering["examples"]):
         where = f"{place}.examples[{number}]"
-        _require(example, _EXAMPLE, where)
+        require(example, _EXAMPLE, where)
         for position, answer in enumerate(example["answers"]):
-            _require(answer, _ANSWER, f"{where}.answers[{position}]")
+            require(answer, _ANSWER, f"{where}.answers[{position}]")
 
 
-def _require(part: Any, keys: Mapping[str, type], place: str) -> None:
+def require(
+    part: Any, keys: Mapping[str, type], place: str, *, page: str = "docs/formats/metrics.md"
+) -> None:
+    """Refuse a part of a document that is not an object with some keys of some kinds.
+
+    Args:
+        part: of the document.
+        keys: what must be there, and of what kind it is.
+        place: where the part stands in the document.
+        page: the document's description.
+
+    Raises:
+        DataError: it is something else.
+    """
     if not isinstance(part, Mapping):
         raise DataError(f"{place} is not an object", allowed=f"an object with {', '.join(keys)}")
     for key, kind in keys.items():
@@ -107,7 +120,7 @@ def _require(part: Any, keys: Mapping[str, type], place: str) -> None:
             raise DataError(
                 f"{place} lacks {key!r}",
                 allowed=f"an object with {', '.join(keys)}",
-                remedy="docs/formats/metrics.md describes every key",
+                remedy=f"{page} describes every key",
             )
         value = part[key]
         # A text is a sequence of letters, which is never what a list is meant to be.
@@ -115,5 +128,5 @@ def _require(part: Any, keys: Mapping[str, type], place: str) -> None:
             raise DataError(
                 f"{place}.{key} is a {type(value).__name__}",
                 allowed=kind.__name__,
-                remedy="docs/formats/metrics.md describes every key",
+                remedy=f"{page} describes every key",
             )

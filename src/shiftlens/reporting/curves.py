@@ -2,8 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shiftlens.reporting.numbers import decimal, is_number
@@ -11,7 +11,7 @@ from shiftlens.reporting.numbers import decimal, is_number
 WIDTH, HEIGHT = 480, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 104, 14, 46
 _LABEL_GAP = 16.0  # pixels between two labels at the right edge, so that none covers another
-_STEPS = (0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0)
+_STEPS = (0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 
 # The first is the claim, the next two the controls that it is always shown with; the rest follow.
 ORDER = ("concept", "global", "shuffled", "affine", "permuted", "random", "samples")
@@ -23,7 +23,11 @@ NAMES = {
     "permuted": "permuted",
     "random": "random",
     "samples": "samples",
+    "partition": "random groups",
+    "moved": "all together",
+    "own": "each apart",
 }
+_STYLES = {"moved": "global", "own": "concept"}  # the drift by layer borrows two of them
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Line:
-    """One curve; ``style`` is one of ``ORDER`` or ``other`` and decides dashes and markers."""
+    """One curve; ``style`` is one of ``ORDER`` or ``other`` and decides dashes and markers.
+
+    ``band`` is the outline of its intervals, empty where it has none.
+    """
 
     name: str
     style: str
@@ -53,6 +60,7 @@ class Line:
     path: str
     label_y: float
     end_y: float
+    band: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,23 +83,34 @@ class Chart:
 
 
 def chart(
-    title: str, y_label: str, strengths: Sequence[float], curves: Mapping[str, Sequence[Any]]
+    title: str,
+    y_label: str,
+    strengths: Sequence[float],
+    curves: Mapping[str, Sequence[Any]],
+    *,
+    x_label: str = "strength of the shift",
+    at: str = "strength",
+    bands: Mapping[str, Sequence[tuple[Any, Any]]] | None = None,
 ) -> Chart | None:
-    """Lay out curves over strength.
+    """Lay out curves over strength, or over anything else that is counted.
 
     Args:
         title: of the chart.
         y_label: what the vertical axis counts.
         strengths: positions on the horizontal axis.
         curves: for each name one value a strength; unknown values are left out.
+        x_label: what the horizontal axis counts.
+        at: one of its positions in a word, for those who read the chart.
+        bands: for a curve's name the ends of its interval at each strength.
 
     Returns:
         the chart, or ``None`` when there is nothing to draw.
     """
+    edges = [v for band in (bands or {}).values() for pair in band for v in pair if is_number(v)]
     values = [v for curve in curves.values() for v in curve if is_number(v)]
     if not values or not strengths:
         return None
-    low, high, step = _range(min(values), max(values))
+    low, high, step = _range(min([*values, *edges]), max([*values, *edges]))
     first, last = min(strengths), max(strengths)
 
     def x(strength: float) -> float:
@@ -108,20 +127,36 @@ def chart(
         if known:
             label = NAMES.get(name, name)
             points = tuple(
-                Point(x(s), y(v), f"{label} at strength {s:g}: {decimal(v)}") for s, v in known
+                Point(x(s), y(v), f"{label} at {at} {s:g}: {decimal(v)}") for s, v in known
             )
             path = "M" + "L".join(f"{point.x} {point.y}" for point in points)
-            style = name if name in ORDER else "other"
-            lines.append(Line(label, style, points, path, points[-1].y, points[-1].y))
+            style = name if name in ORDER else _STYLES.get(name, "other")
+            band = _band(strengths, (bands or {}).get(name, ()), x, y)
+            lines.append(Line(label, style, points, path, points[-1].y, points[-1].y, band))
     return Chart(
         title=title,
-        x_label="strength of the shift",
+        x_label=x_label,
         y_label=y_label,
         x_ticks=tuple(Tick(x(s), f"{s:g}") for s in strengths),
         y_ticks=tuple(Tick(y(v), decimal(v, _digits(step))) for v in _ticks(low, high, step)),
         lines=_apart(lines),
-        description=_description(title, strengths, curves),
+        description=_description(title, strengths, curves, at),
     )
+
+
+def _band(
+    strengths: Sequence[float],
+    ends: Sequence[tuple[Any, Any]],
+    x: Callable[[float], float],
+    y: Callable[[float], float],
+) -> str:
+    """The outline of a curve's intervals: along the lower ends, and back along the upper ones."""
+    pairs = [pair for pair in zip(strengths, ends, strict=False) if all(map(is_number, pair[1]))]
+    if len(pairs) < 2:
+        return ""
+    there = [f"{x(s)} {y(low)}" for s, (low, _) in pairs]
+    back = [f"{x(s)} {y(high)}" for s, (_, high) in reversed(pairs)]
+    return "M" + "L".join([*there, *back]) + "Z"
 
 
 def _plot_height() -> float:
@@ -159,17 +194,14 @@ def _apart(lines: Sequence[Line]) -> tuple[Line, ...]:
     for i in reversed(order):
         places[i] = min(places[i], floor)
         floor = places[i] - _LABEL_GAP
-    return tuple(
-        Line(one.name, one.style, one.points, one.path, round(places[i], 1), one.end_y)
-        for i, one in enumerate(lines)
-    )
+    return tuple(replace(one, label_y=round(places[i], 1)) for i, one in enumerate(lines))
 
 
 def _description(
-    title: str, strengths: Sequence[float], curves: Mapping[str, Sequence[Any]]
+    title: str, strengths: Sequence[float], curves: Mapping[str, Sequence[Any]], at: str
 ) -> str:
     said = "; ".join(
         f"{NAMES.get(name, name)} {', '.join(decimal(v) for v in curves[name])}"
         for name in sorted(curves, key=rank)
     )
-    return f"{title}, at strengths {', '.join(f'{s:g}' for s in strengths)}: {said}."
+    return f"{title}, at {at}s {', '.join(f'{s:g}' for s in strengths)}: {said}."

@@ -55,6 +55,12 @@ def difference_bars(differences: Sequence[Mapping[str, Any]]) -> list[Bar]:
     return [_bar(one, axis, show=signed) for one in differences]
 
 
+def measure_bars(measures: Sequence[Mapping[str, Any]]) -> list[Bar]:
+    """Amounts of one kind on one axis that starts at zero, or below it where one of them does."""
+    axis = _axis(measures, floor=0.0, ceiling=0.05)
+    return [_bar(one, axis) for one in measures]
+
+
 def _numbers(figure: Mapping[str, Any]) -> list[float]:
     return [float(figure[key]) for key in ("estimate", "low", "high") if is_number(figure.get(key))]
 

@@ -56,12 +56,12 @@ def duration(value: Any) -> str:
     return f"{minutes}{_THIN}min {seconds}{_THIN}s"
 
 
-def bounds(interval: Mapping[str, Any]) -> str:
+def bounds(interval: Mapping[str, Any], digits: int = 2) -> str:
     """``[0.15, 0.26]``, or nothing where there is no interval."""
     low, high = interval.get("low"), interval.get("high")
     if not (is_number(low) and is_number(high)):
         return ""
-    return f"[{decimal(low)}, {decimal(high)}]"
+    return f"[{decimal(low, digits)}, {decimal(high, digits)}]"
 
 
 def clean(value: Any) -> Any:

@@ -14,6 +14,7 @@ _CONTROLS = {
     "affine": "one affine map of all states",
     "permuted": "other concepts’ shifts",
     "random": "random directions",
+    "partition": "random groups in place of concepts",
 }
 
 

@@ -11,7 +11,9 @@ from shiftlens.reporting.intervals import Bar, difference_bars, figure_bars
 from shiftlens.reporting.numbers import is_number
 from shiftlens.reporting.summary import differences, goals
 
-_SHOWN = 8  # concepts before the fold
+SHOWN = 8
+"""Concepts before the fold."""
+
 _WORDS = 7  # contrastive words of a concept before the fold
 _PICTURES = 5
 _BY = ", by what is added"
@@ -112,23 +114,29 @@ def steering_views(data: Mapping[str, Any], pictures: Pictures) -> list[Steering
 
 def _toi(anchor: str, name: str, toi: Mapping[str, Any], pictures: Pictures) -> ToiView:
     changes = sorted(toi["changes"], key=lambda c: -(c["share"] or 0))
-    longest = max([c["magnitude"] for c in changes if is_number(c["magnitude"])], default=0.0)
-    concepts = [_concept(change, longest, pictures) for change in changes]
+    longest = longest_shift(changes)
+    concepts = [concept_view(change, longest, pictures) for change in changes]
     published = toi.get("published") or {}
     recovery, own = toi["recovery"], toi.get("recovery_own_text")
     return ToiView(
         name=name,
         anchor=anchor,
         data=toi,
-        shown=tuple(concepts[:_SHOWN]),
-        folded=tuple(concepts[_SHOWN:]),
+        shown=tuple(concepts[:SHOWN]),
+        folded=tuple(concepts[SHOWN:]),
         recovery=_recovery(recovery, published),
         own_text=_recovery(own, own.get("published") or {}) if own else None,
         published=_published(recovery["strength"], published),
     )
 
 
-def _concept(change: Mapping[str, Any], longest: float, pictures: Pictures) -> ConceptView:
+def longest_shift(changes: Sequence[Mapping[str, Any]]) -> float:
+    """The largest magnitude that is known; 0 where none is."""
+    return max([one["magnitude"] for one in changes if is_number(one["magnitude"])], default=0.0)
+
+
+def concept_view(change: Mapping[str, Any], longest: float, pictures: Pictures) -> ConceptView:
+    """A concept beside its partner; ``longest`` is the length that a full gauge stands for."""
     before, after = change["contrastive_base"][:_WORDS], change["contrastive_tuned"][:_WORDS]
     came, went = set(change["came"]), set(change["went"])
     length = change["magnitude"]

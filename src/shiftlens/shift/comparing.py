@@ -8,7 +8,7 @@ import torch
 from shiftlens.activations.store import ActivationStore, paired
 from shiftlens.concepts.concepts import Concepts
 from shiftlens.concepts.grounding.ground import ground
-from shiftlens.concepts.grounding.words import state_scores, top_words
+from shiftlens.concepts.grounding.words import reading, state_scores, top_words
 from shiftlens.concepts.learner import ConceptLearner
 from shiftlens.concepts.learning import learn
 from shiftlens.core.errors import LearnError, MismatchError
@@ -20,7 +20,7 @@ from shiftlens.shift.matching import bijective, nearest, similarity
 from shiftlens.shift.published import recover_published
 from shiftlens.shift.recovery import fewest_samples, recover
 from shiftlens.shift.text_and_weights import shares
-from shiftlens.shift.vectors import consistency, shift_vectors
+from shiftlens.shift.vectors import consistency, differences, shift_vectors, spectrum
 
 
 def compare(
@@ -45,7 +45,7 @@ def compare(
         tuned: the tuned model's states, on its own text.
         learner: learns the concepts on both sides.
         readouts: heads of the base and of the tuned model; each reads its own concepts, and the
-            tuned one reads shifted concepts.
+            tuned one reads shifted concepts. States behind the final norm are not normed again.
         on_base_text: the tuned model's states on the base's text. Where it is given, concepts,
             vectors and recovery come from it, so that the weights are compared and not the words;
             the own-text recovery then stands beside it.
@@ -67,6 +67,7 @@ def compare(
     _require_texts(base, tuned, on_base_text)
     main_base, main_tuned = paired(base, tuned if on_base_text is None else on_base_text)
     _require_enough(main_base, learner)
+    readouts = (reading(readouts[0], base.site), reading(readouts[1], base.site))
     options: dict[str, Any] = {"n_words": n_words, "stop_words": stop_words}
     grounding: dict[str, Any] = {**options, "n_images": n_images}
     widths = [store.states(layer).shape[1] for store in (main_base, main_tuned)]
@@ -113,6 +114,10 @@ def compare(
         if on_base_text is None or not _shared(base, tuned)
         else _shares(base, on_base_text, tuned, before, layer),
         labels=dict(zip(main_base.sample_ids, labels.tolist(), strict=True)),
+        spectrum={
+            "whole": spectrum(vectors).to_dict(),
+            "own": spectrum(vectors - differences(a, b).mean(dim=0)).to_dict(),
+        },
     )
 
 

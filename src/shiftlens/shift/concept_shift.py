@@ -35,7 +35,6 @@ class ConceptChange:
         consistency: how alike its samples move, each left out of the mean.
         lost: share of its samples in which the tuned model, on its own text, does not say the word.
         images_base, images_tuned: ids of the most activating samples.
-        vector: the shift, ready to steer with.
     """
 
     index: int
@@ -56,7 +55,16 @@ class ConceptChange:
     lost: float
     images_base: tuple[str, ...]
     images_tuned: tuple[str, ...]
-    vector: SteeringVector
+    _whole: "ConceptShift" = field(repr=False)
+
+    @property
+    def vector(self) -> SteeringVector:
+        """The shift, ready to steer with.
+
+        Raises:
+            SteeringError: the states lie behind the final norm, where nothing can be steered.
+        """
+        return self._whole.vector_of(self.index)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +87,8 @@ class ConceptShift:
         recovery_own_text: the same two on each model's own text; JSON or ``None``.
         shares: of the shift due to weights and text; JSON or ``None``.
         labels: concept of every paired sample, by sample id.
+        spectrum: how many directions the shifts span: ``whole``, and ``own``, less the mean change
+            of all samples; JSON or ``None`` in shifts of earlier versions.
     """
 
     base: Concepts
@@ -98,6 +108,7 @@ class ConceptShift:
     recovery_own_text: Mapping[str, Any] | None = None
     shares: Mapping[str, float] | None = None
     labels: Mapping[str, int] = field(default_factory=dict[str, int])
+    spectrum: Mapping[str, Any] | None = None
 
     def __len__(self) -> int:
         return self.base.k
@@ -136,10 +147,11 @@ class ConceptShift:
             lost=self.lost[i],
             images_base=base.images[i],
             images_tuned=tuned.images[j],
-            vector=self._vector(i),
+            _whole=self,
         )
 
-    def _vector(self, i: int) -> SteeringVector:
+    def vector_of(self, i: int) -> SteeringVector:
+        """The shift of a base concept, by its index; see ``ConceptChange.vector``."""
         head = self.base.contrastive[i][:1] or self.base.words[i][:1]
         return SteeringVector(
             direction=self.vectors[i],
@@ -186,6 +198,7 @@ class ConceptShift:
             "recovery_own_text": self.recovery_own_text,
             "shares": self.shares,
             "labels": dict(self.labels),
+            "spectrum": self.spectrum,
         }
 
 

@@ -88,7 +88,7 @@ class Everywhere:
         cells = Cells.of(torch.zeros_like(delta), delta, zero, groups, 1)
         own = torch.ones(len(cells.group)).double() if weights is None else weights[cells.group]
         total = (own[:, None] * cells.delta).sum(dim=0)
-        square, _ = _pairs(cells, own, 1)
+        square = mean_square(cells, own, 1)
         return Everywhere(total / (own * cells.counts).sum(), float(square[0]))
 
 
@@ -110,8 +110,8 @@ def effects(
         scale: length of a spread; that of these concepts by default.
     """
     own = torch.ones(len(cells.group)).double() if weights is None else weights[cells.group]
-    square, _ = _pairs(cells, own, k)
-    mean = _sums(own[:, None] * cells.delta, cells.concept, k) / _rows(cells, own, k)[:, None]
+    square = mean_square(cells, own, k)
+    mean = mean_change(cells, own, k)
     rest = square - 2 * mean @ everywhere.shift.double() + everywhere.square
     both = torch.stack([square, rest], dim=1)
     return both.sign() * both.abs().sqrt() / (spread(cells, k, own) if scale is None else scale)
@@ -143,14 +143,25 @@ def group_numbers(groups: Sequence[str]) -> tuple[Tensor, int]:
     return torch.from_numpy(numbers.astype(np.int64).reshape(-1)), len(names)
 
 
-def _pairs(cells: Cells, own: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Mean inner product of the changes of different pictures, and how many pairs there are."""
+def mean_square(cells: Cells, own: Tensor, k: int) -> Float[Tensor, " k"]:
+    """Mean inner product of the changes of different pictures: unbiased for the squared length.
+
+    Args:
+        cells: what is summed.
+        own: (c,) weight of each cell.
+        k: number of concepts.
+    """
     weighted = own[:, None] * cells.delta
     total = _sums(weighted, cells.concept, k).square().sum(dim=1)
     same = _sums(weighted.square().sum(dim=1), cells.concept, k)
     rows = own * cells.counts
     pairs = _sums(rows, cells.concept, k).square() - _sums(rows.square(), cells.concept, k)
-    return torch.where(pairs > 0, (total - same) / pairs, torch.nan), pairs
+    return torch.where(pairs > 0, (total - same) / pairs, torch.nan)
+
+
+def mean_change(cells: Cells, own: Tensor, k: int) -> Float[Tensor, "k d"]:
+    """Mean change of each concept's rows; NaN where it has none."""
+    return _sums(own[:, None] * cells.delta, cells.concept, k) / _rows(cells, own, k)[:, None]
 
 
 def _rows(cells: Cells, own: Tensor, k: int) -> Tensor:

@@ -3,8 +3,9 @@
 For each strength the shifted concepts are matched one to one with the tuned ones, and cosine and
 T-Overlap of the pairs are averaged (Khayatan et al. 2025, sections 3.3 and 4.2). Shifts come from
 one half of the samples, tuned concepts from the other. Matching again at every strength flatters
-anything that looks like a tuned state: the control ``samples`` (random tuned samples in place of
-shifted concepts) says by how much.
+anything that looks like a tuned state: the controls ``samples`` (k random tuned samples in place of
+shifted concepts) and ``partition`` (means and mean changes of k random groups of samples) say by
+how much. The others are those of recovery judged on samples; of what is random, one draw is shown.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -19,17 +20,18 @@ from shiftlens.concepts.grounding.words import state_scores, top_words
 from shiftlens.concepts.learner import ConceptLearner
 from shiftlens.core.shapes import Acts, Vectors
 from shiftlens.models.readout import Readout
-from shiftlens.shift.controls import control_shifts
+from shiftlens.shift.controls import control_shifts, random_partition
+from shiftlens.shift.halves import cut, take
 from shiftlens.shift.matching import bijective
 from shiftlens.shift.overlap import mean_overlap
-from shiftlens.shift.recovery import STRENGTHS, cut, take
+from shiftlens.shift.recovery import STRENGTHS
 
-_SHOWN = ("concept", "global", "shuffled")
+Score = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class PublishedRecovery:
-    """Curves over strength, each for ``concept``, ``global``, ``shuffled`` and ``samples``."""
+    """Curves over strength, each for ``concept`` and every control, ``samples`` last."""
 
     strengths: tuple[float, ...]
     cosine: Mapping[str, tuple[float, ...]]
@@ -76,13 +78,11 @@ def recover_published(
         _fold(base, tuned, estimation, judging, learner, reader, strengths, rng)
         for estimation, judging in ((first, second), (second, first))
     ]
-    names = (*_SHOWN, "samples")
-    means = {
-        name: np.mean([[fold[name] for fold in folds]], axis=(0, 1)) for name in names
-    }  # each (strengths, 3)
+    # Of each control (strengths, 3).
+    means = {name: np.mean([fold[name] for fold in folds], axis=0) for name in folds[0]}
 
     def curve(column: int) -> dict[str, tuple[float, ...]]:
-        return {name: tuple(means[name][:, column].tolist()) for name in names}
+        return {name: tuple(scores[:, column].tolist()) for name, scores in means.items()}
 
     return PublishedRecovery(tuple(strengths), curve(0), curve(1), curve(2))
 
@@ -107,36 +107,40 @@ def _fold(
     reader: _Reader,
     strengths: Sequence[float],
     rng: np.random.Generator,
-) -> dict[str, list[tuple[float, float, float]]]:
+) -> dict[str, list[Score]]:
+    """Scores of the concepts and of every control at each strength."""
     halves = take(base, tuned, estimation, judging)
     vectors, targets = learner.fit(halves.base).vectors, learner.fit(halves.judging_tuned).vectors
     labels = torch.cdist(halves.base, vectors).argmin(dim=1)
+    aim = _Aim(targets, halves.tuned.mean(dim=0), reader.words(targets), reader)
     shifts = control_shifts(halves.base, halves.tuned, labels, vectors, rng)
-    centre, target_words = halves.tuned.mean(dim=0), reader.words(targets)
-    found = {
-        name: [
-            _score(vectors + strength * shifts[name][0], targets, centre, target_words, reader)
-            for strength in strengths
-        ]
-        for name in _SHOWN
-    }
+    found = {name: aim.curve(vectors, one[0], strengths) for name, one in shifts.items()}
+    groups = random_partition(halves.base, halves.tuned, labels, len(vectors), rng)
+    found["partition"] = aim.curve(groups.vectors[0], groups.shifts[0], strengths)
     rows = torch.from_numpy(rng.choice(len(halves.tuned), len(vectors), replace=False))
-    some = _score(halves.tuned[rows], targets, centre, target_words, reader)
-    return {**found, "samples": [some] * len(strengths)}
+    return {**found, "samples": [aim.score(halves.tuned[rows])] * len(strengths)}
 
 
-def _score(
-    shifted: Vectors,
-    targets: Vectors,
-    centre: Tensor,
-    target_words: Sequence[Collection[str]],
-    reader: _Reader,
-) -> tuple[float, float, float]:
-    """Mean cosine, centred cosine and T-Overlap of the one-to-one pairs."""
-    partners = bijective(shifted, targets)
-    matched = targets[partners]
-    cosine = torch.nn.functional.cosine_similarity
-    plain = cosine(shifted, matched, dim=1).mean()
-    centred = cosine(shifted - centre, matched - centre, dim=1).mean()
-    overlap = mean_overlap(reader.words(shifted), [target_words[j] for j in partners])
-    return float(plain), float(centred), overlap
+@dataclass(frozen=True)
+class _Aim:
+    """The tuned concepts that shifted ones are paired with."""
+
+    targets: Vectors
+    centre: Tensor
+    words: Sequence[Collection[str]]
+    reader: _Reader
+
+    def curve(self, starts: Vectors, shifts: Vectors, strengths: Sequence[float]) -> list[Score]:
+        """Scores of the shifted vectors at each strength."""
+        return [self.score(starts + strength * shifts) for strength in strengths]
+
+    def score(self, shifted: Vectors) -> Score:
+        """Mean cosine, centred cosine and T-Overlap of the one-to-one pairs."""
+        partners = bijective(shifted, self.targets)
+        matched = self.targets[partners]
+        cosine = torch.nn.functional.cosine_similarity
+        plain = cosine(shifted, matched, dim=1).mean()
+        centred = cosine(shifted - self.centre, matched - self.centre, dim=1).mean()
+        words = self.reader.words(shifted)
+        overlap = mean_overlap(words, [self.words[j] for j in partners])
+        return float(plain), float(centred), overlap

@@ -5,6 +5,9 @@ Delta_k is the mean of delta over the samples of concept k (Khayatan et al. 2025
 Everything is summed in float32 or better, whatever the store's type.
 """
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -61,6 +64,44 @@ def consistency(
 def magnitude(vectors: Vectors) -> Float[Tensor, " k"]:
     """Length of each shift vector: (k,)."""
     return vectors.norm(dim=1)
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """How many directions the shifts of the concepts span.
+
+    Attributes:
+        values: singular values of the (k, d) matrix of shifts, largest first; their squares sum to
+            the summed squared lengths of the shifts.
+        first_share: share of that sum along the first direction.
+        effective_rank: exponential of the entropy of the shares of all directions (after Roy and
+            Vetterli 2007, who take singular values and not their squares): 1 where all shifts lie
+            on one line, k where they are orthogonal and equally long.
+    """
+
+    values: tuple[float, ...]
+    first_share: float
+    effective_rank: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON."""
+        return {
+            "values": list(self.values),
+            "first_share": self.first_share,
+            "effective_rank": self.effective_rank,
+        }
+
+
+def spectrum(vectors: Vectors) -> Spectrum:
+    """The spectrum of shift vectors (k, d); shares are 0 where nothing has moved."""
+    values = torch.linalg.svdvals(vectors.double())
+    squares = values.square()
+    total = float(squares.sum())
+    if total == 0:
+        return Spectrum(tuple(values.tolist()), 0.0, 0.0)
+    shares = squares / total
+    entropy = torch.special.entr(shares).sum()
+    return Spectrum(tuple(values.tolist()), float(shares[0]), float(entropy.exp()))
 
 
 def _mean_by(values: Tensor, assignment: Tensor, k: int) -> Tensor:

@@ -60,7 +60,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Verdicts:
     """Verdicts on every concept at one site.
 
     Attributes:
@@ -89,7 +89,7 @@ def judge(
     seed: int = 0,
     draws: int = 200,
     progress: Progress | None = None,
-) -> Judged:
+) -> Verdicts:
     """Judge every concept: learned on the estimation part, judged on the judging part.
 
     Args:
@@ -109,7 +109,7 @@ def judge(
     found: list[dict[str, Verdict]] = []
     for i in range(k):
         one = {
-            name: _verdict(
+            name: pass_verdict(
                 name,
                 float(estimates[i, s]),
                 float(width * errors[i, s]),
@@ -120,7 +120,7 @@ def judge(
             for s, name in enumerate(STATISTICS)
         }
         found.append(one)
-    return Judged(tuple(found), tuple(refits.stability.tolist()), draws, width)
+    return Verdicts(tuple(found), tuple(refits.stability.tolist()), draws, width)
 
 
 def measured(split: Split, learned: Learned) -> np.ndarray:
@@ -158,9 +158,20 @@ def _enough(split: Split, learned: Learned) -> list[int]:
     return pictures(Cells.of(nothing, nothing, labels, split.judging_groups, k), k)
 
 
-def _verdict(
+def pass_verdict(
     name: str, estimate: float, half: float, margin: float, n: int, stability: float
 ) -> Verdict:
+    """The verdict that an estimate, half the width of its interval and a margin give.
+
+    Args:
+        name: of the statistic.
+        estimate: what was measured.
+        half: half the width of its simultaneous interval.
+        margin: what counts as nothing; NaN where nothing says so.
+        n: pictures behind the estimate.
+        stability: share of refits that found the concept again.
+    """
+
     def told(
         verdict: str, *, half: float = half, needs: int | None = None, why: str = ""
     ) -> Verdict:
@@ -190,7 +201,7 @@ def _needs(n: int, half: float, gap: float) -> int | None:
     return math.ceil(n * (half / abs(gap)) ** 2)
 
 
-def summary(judged: Judged, statistic: str = "moved") -> dict[str, int]:
+def summary(judged: Verdicts, statistic: str = "moved") -> dict[str, int]:
     """How many concepts have each verdict."""
     kinds = (CHANGED, STABLE, UNDECIDED)
     return {kind: len(judged.decided(kind, statistic)) for kind in kinds}

@@ -19,7 +19,7 @@ from shiftlens.data.reading import read
 from shiftlens.data.sample import Sample, Samples
 from shiftlens.data.sources import is_provided, provided_model, provided_samples
 from shiftlens.study.cache import StageCache
-from shiftlens.study.experiment import Experiment
+from shiftlens.study.experiment import Experiment, TunedSpec
 
 if TYPE_CHECKING:
     from shiftlens.activations.site import Site
@@ -39,7 +39,25 @@ class Context:
     root: Path
     cache: StageCache
     progress: Progress
+    fine_tune: str = ""
+    """Which of several fine-tunes this is about; empty where there is a single one."""
     _samples: dict[str, Samples] = field(default_factory=dict[str, Samples])
+
+    def of(self, fine_tune: TunedSpec) -> "Context":
+        """The same run for one of several fine-tunes: samples shared, models and stages its own."""
+        experiment = self.experiment.of(fine_tune)
+        shared = (self.root, self.cache, self.progress)
+        return Context(experiment, *shared, fine_tune=fine_tune.name, _samples=self._samples)
+
+    def stage(self, kind: str, name: str = "") -> str:
+        """Name of a stage: ``harvest-dog``, or ``harvest-places.dog`` among several fine-tunes."""
+        part = ".".join(one for one in (self.fine_tune, name) if one)
+        return f"{kind}-{part}" if part else kind
+
+    def folder(self, *parts: str) -> Path:
+        """A directory of the run: ``words/dog``, or ``words/places/dog`` among several."""
+        first, *rest = parts
+        return self.root.joinpath(first, *([self.fine_tune] if self.fine_tune else []), *rest)
 
     def samples(self, name: str) -> Samples:
         """The samples of a data set of the experiment; provided ones are written on first use."""
@@ -75,7 +93,7 @@ class Context:
     @cached_property
     def tuned_path(self) -> str:
         """Path or id of the fine-tuned model or adapter."""
-        return provided_model(self.experiment.tuned)
+        return provided_model(self.experiment.tuned_model)
 
     @cached_property
     def models_key(self) -> str:

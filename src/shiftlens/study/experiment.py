@@ -6,7 +6,7 @@ error that names the place and the keys that exist: a typo never means nothing.
 
 import re
 import tomllib
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
@@ -26,8 +26,20 @@ class DataSpec:
 
 
 @dataclass(frozen=True)
+class TunedSpec:
+    """One of several fine-tunes of the base; ``about`` tells readers how it was trained."""
+
+    name: str
+    model: str
+    about: str = ""
+
+
+@dataclass(frozen=True)
 class WordsSpec:
-    """A token of interest: ``members`` are the words that count as it."""
+    """A token of interest: ``members`` are the words that count as it.
+
+    ``normed`` takes the last block's states behind the final norm, as published figures do.
+    """
 
     name: str
     members: list[str]
@@ -36,6 +48,7 @@ class WordsSpec:
     layer: int = -1
     factors: list[str] = field(default_factory=list[str])
     draws: int = 200
+    normed: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,11 +135,11 @@ KINDS: dict[str, type[SteeringSpec]] = {
 
 @dataclass(frozen=True)
 class Experiment:
-    """A whole study."""
+    """A whole study: a base and its fine-tune, or several fine-tunes of one base."""
 
     title: str
     base: str
-    tuned: str
+    tuned: str | list[TunedSpec]
     data: dict[str, DataSpec]
     words: list[WordsSpec]
     steering: list[SteeringSpec]
@@ -136,6 +149,28 @@ class Experiment:
     max_new_tokens: int = 32
     n_words: int = 15
     stop_words: list[str] = field(default_factory=list[str])
+
+    @property
+    def fine_tunes(self) -> list[TunedSpec]:
+        """The fine-tunes of a study of several; empty where there is a single one."""
+        return self.tuned if isinstance(self.tuned, list) else []
+
+    @property
+    def tuned_model(self) -> str:
+        """The fine-tuned model of an experiment that has one.
+
+        Raises:
+            DataError: there are several.
+        """
+        if isinstance(self.tuned, list):
+            raise DataError(
+                f"the experiment has {len(self.tuned)} fine-tunes", remedy="run them one by one"
+            )
+        return self.tuned
+
+    def of(self, fine_tune: TunedSpec) -> "Experiment":
+        """The same experiment for one of its fine-tunes alone."""
+        return replace(self, tuned=fine_tune.model)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that decides the results, for digests and provenance."""
@@ -176,6 +211,11 @@ def _experiment(table: dict[str, Any], name: str) -> Experiment:
         _steering(_table(value, f"{name} [[steering]] {number}"), f"{name} [[steering]] {number}")
         for number, value in enumerate(_tables(table, "steering", name), start=1)
     ]
+    if isinstance(table.get("tuned"), list):
+        table["tuned"] = [
+            build(TunedSpec, value, f"{name} [[tuned]] {number}")
+            for number, value in enumerate(table["tuned"], start=1)
+        ]
     whole = {**table, "data": data, "words": words, "steering": steering}
     experiment = build(Experiment, whole, name)
     _check_references(experiment, name)
@@ -200,7 +240,7 @@ def _tables(table: dict[str, Any], key: str, name: str) -> list[Any]:
 
 def _check_values(experiment: Experiment, name: str) -> None:
     """What would otherwise be found out after minutes of earlier stages."""
-    specs = (*experiment.words, *experiment.steering)
+    specs = (*experiment.fine_tunes, *experiment.words, *experiment.steering)
     for part in (*experiment.data, *(spec.name for spec in specs)):
         if not re.fullmatch(r"[\w-]+", part):
             raise DataError(
@@ -213,11 +253,31 @@ def _check_values(experiment: Experiment, name: str) -> None:
     for what, value in positive.items():
         if value < 1:
             raise DataError(f"{name}: {what} = {value}", allowed="a whole number from 1 up")
+    if isinstance(experiment.tuned, list):
+        _check_several(experiment, name)
+    for spec in experiment.words:
+        if spec.normed and spec.layer < 0 and spec.layer != -1:
+            raise DataError(
+                f"{name}: {spec.name}: layer = {spec.layer} with normed = true",
+                allowed="the last block, -1: no other one is followed by the final norm",
+            )
     for spec in experiment.steering:
         if not 0 < spec.fit < 1:
             raise DataError(f"{name}: {spec.name}: fit = {spec.fit}", allowed="between 0 and 1")
         if spec.scope not in SCOPES:
             raise DataError(f"{name}: unknown scope {spec.scope!r}", allowed=", ".join(SCOPES))
+
+
+def _check_several(experiment: Experiment, name: str) -> None:
+    """Several fine-tunes are compared with the base and with each other; none is steered with."""
+    if not experiment.fine_tunes:
+        raise DataError(f"{name}: tuned is an empty list", allowed="at least one [[tuned]] table")
+    if experiment.steering:
+        raise DataError(
+            f"{name} has several fine-tunes and [[steering]]",
+            allowed="steering with one fine-tune: tuned = a path, an id or package:name",
+            remedy="move [[steering]] to an experiment of its own",
+        )
 
 
 def _check_references(experiment: Experiment, name: str) -> None:
@@ -232,7 +292,8 @@ def _check_references(experiment: Experiment, name: str) -> None:
             allowed=f"declared: {', '.join(sorted(experiment.data)) or 'none'}",
             remedy=f"add a table [data.{missing[0]}]",
         )
-    names = [spec.name for spec in (*experiment.words, *experiment.steering)]
+    parts = (*experiment.fine_tunes, *experiment.words, *experiment.steering)
+    names = [spec.name for spec in parts]
     twice = sorted({part for part in names if names.count(part) > 1})
     if twice:
         raise DataError(f"{name} gives the name {twice[0]!r} to two parts")

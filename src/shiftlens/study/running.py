@@ -13,7 +13,7 @@ from shiftlens.core.progress import Progress, Silent
 from shiftlens.study.cache import Result, StageCache
 from shiftlens.study.context import Context
 from shiftlens.study.experiment import Experiment, SteeringSpec, WordsSpec
-from shiftlens.study.metrics import collect_metrics
+from shiftlens.study.metrics import collect_metrics, collect_study
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,8 @@ def run_study(
 
 
 def _run(context: Context, start: float) -> Outcome:
-    experiment, root = context.experiment, context.root
-    words = {spec.name: _words(context, spec) for spec in experiment.words}
-    steering = {spec.name: _steering(context, spec) for spec in experiment.steering}
-    provenance = context.cache.run("provenance", [context.models_key], lambda: _origin(context))
-    draft = collect_metrics(experiment, words, steering, provenance, _stages(context))
+    root = context.root
+    draft = _several(context) if context.experiment.fine_tunes else _single(context)
     _report(context, draft)
     metrics = {**draft, "seconds": _seconds(context, start)}
     write_json(root / "metrics.json", metrics)
@@ -76,6 +73,31 @@ def _run(context: Context, start: float) -> Outcome:
         computed=tuple(context.cache.computed),
         seconds=time.perf_counter() - start,
     )
+
+
+def _single(context: Context) -> dict[str, Any]:
+    """The document of a base and its fine-tune."""
+    experiment = context.experiment
+    words = {spec.name: _words(context, spec) for spec in experiment.words}
+    steering = {spec.name: _steering(context, spec) for spec in experiment.steering}
+    return collect_metrics(experiment, words, steering, _provenance(context), _stages(context))
+
+
+def _several(context: Context) -> dict[str, Any]:
+    """The document of several fine-tunes; one pair of models is in memory at a time."""
+    experiment = context.experiment
+    words: dict[str, dict[str, Result]] = {}
+    provenance: dict[str, Result] = {}
+    for fine_tune in experiment.fine_tunes:
+        own = context.of(fine_tune)
+        words[fine_tune.name] = {spec.name: _words(own, spec) for spec in experiment.words}
+        provenance[fine_tune.name] = _provenance(own)
+    return collect_study(experiment, words, provenance, _stages(context))
+
+
+def _provenance(context: Context) -> Result:
+    stage = context.stage("provenance")
+    return context.cache.run(stage, [context.models_key], lambda: _origin(context))
 
 
 def _words(context: Context, spec: WordsSpec) -> Result:
@@ -123,6 +145,7 @@ def _report(context: Context, draft: dict[str, Any]) -> None:
 
 def _stages(context: Context) -> dict[str, float]:
     names = ("data", "harvest", "learn", "compare", "steer")
+    names += ("gains",) if context.experiment.fine_tunes else ()
     return {name: round(context.cache.seconds(name), 2) for name in names}
 
 

@@ -21,26 +21,37 @@ def study_words(context: Context, spec: WordsSpec) -> Result:
     """Harvest, learn and compare one token of interest.
 
     Returns:
-        a JSON object with the parts ``harvest``, ``learn`` and ``compare``; each is cached.
+        a JSON object with the parts ``harvest``, ``learn`` and ``compare``, and, among several
+        fine-tunes, ``gains``; each is cached.
     """
     experiment, name = context.experiment, spec.name
     _require_factors(context, spec)
     inputs: dict[str, Any] = {
         "models": context.models_key,
         "samples": context.samples(spec.data).fingerprint,
-        "words": [name, spec.members, spec.layer],
+        # Named only where it is true, so that finished stages of other experiments stay good.
+        "words": [name, spec.members, spec.layer, *(["normed"] if spec.normed else [])],
         "run": [experiment.batch_size, experiment.max_new_tokens],
     }
-    harvested = context.cache.run(f"harvest-{name}", inputs, lambda: _harvest(context, spec))
+    harvested = context.cache.run(
+        context.stage("harvest", name), inputs, lambda: _harvest(context, spec)
+    )
     inputs["stores"] = harvested["fingerprints"]
     inputs["learner"] = [spec.k, experiment.seed, experiment.n_words, experiment.stop_words]
     inputs["factors"] = spec.factors
-    learned = context.cache.run(f"learn-{name}", inputs, lambda: _learn(context, spec, harvested))
+    learned = context.cache.run(
+        context.stage("learn", name), inputs, lambda: _learn(context, spec, harvested)
+    )
     inputs["draws"] = spec.draws
     compared = context.cache.run(
-        f"compare-{name}", inputs, lambda: _compare(context, spec, harvested)
+        context.stage("compare", name), inputs, lambda: _compare(context, spec, harvested)
     )
-    return {"harvest": harvested, "learn": learned, "compare": compared}
+    found: Result = {"harvest": harvested, "learn": learned, "compare": compared}
+    if context.fine_tune:
+        found["gains"] = context.cache.run(
+            context.stage("gains", name), inputs, lambda: _gains(context, spec, harvested)
+        )
+    return found
 
 
 def _require_factors(context: Context, spec: WordsSpec) -> None:
@@ -57,7 +68,7 @@ def _require_factors(context: Context, spec: WordsSpec) -> None:
 
 
 def _folder(context: Context, spec: WordsSpec) -> Path:
-    return context.root / "words" / spec.name
+    return context.folder("words", spec.name)
 
 
 def _harvest(context: Context, spec: WordsSpec) -> Result:
@@ -67,7 +78,7 @@ def _harvest(context: Context, spec: WordsSpec) -> Result:
 
     folder, (base, tuned) = _folder(context, spec), context.models
     samples = context.samples(spec.data)
-    site = Site(layer=spec.layer, tokens=tokens.word(*spec.members))
+    site = Site(layer=spec.layer, tokens=tokens.word(*spec.members), normed=spec.normed)
     pair = context.harvest([base, tuned], samples, site, folder / "base-text", response="base")
     # A fine-tune may never say the word again: that is a finding, not an error.
     own = context.harvest([tuned], samples, site, folder / "own-text", allow_empty=True)
@@ -165,4 +176,32 @@ def _compare(context: Context, spec: WordsSpec, harvested: Result) -> Result:
     )
     shift.save(_folder(context, spec) / "shift")
     samples = context.samples(spec.data)
-    return describe_shift(shift, {s.id: context.shown(s) for s in samples if s.images})
+    described = describe_shift(shift, {s.id: context.shown(s) for s in samples if s.images})
+    return {**described, "spectrum": shift.spectrum}
+
+
+def _gains(context: Context, spec: WordsSpec, harvested: Result) -> Result:
+    """The published figures, on each model's own text (as published) and on the base's."""
+    from shiftlens.reporting.numbers import clean
+    from shiftlens.shift.gains import published_gains
+
+    experiment, (base, tuned) = context.experiment, context.models
+    on_own, on_base, own = _stores(context, spec, harvested)
+    texts = {"own_text": own, "base_text": on_base}
+    # A fine-tune may hardly say the word: on its own text there is then nothing to count.
+    common = {name: {*store.sample_ids} & {*on_own.sample_ids} for name, store in texts.items()}
+    return clean(
+        {
+            name: None
+            if len(common[name]) < spec.k
+            else published_gains(
+                on_own,
+                store,
+                _learner(context, spec),
+                readouts=(base.readout, tuned.readout),
+                n_words=experiment.n_words,
+                stop_words=experiment.stop_words,
+            ).to_dict()
+            for name, store in texts.items()
+        }
+    )

@@ -34,9 +34,9 @@ def _people(n: int, split: str, seed: int) -> list[Scene]:
     return sample_scenes(n, split=split, seed=seed, count=1, where=lambda s: s.subject in ADULTS)
 
 
-def _one(animal: str) -> _Choice:
-    """Single animals of a kind."""
-    return lambda n, split, seed: sample_scenes(n, split=split, seed=seed, subject=animal, count=1)
+def _one(subject: str) -> _Choice:
+    """Single children, or animals of a kind."""
+    return lambda n, split, seed: sample_scenes(n, split=split, seed=seed, subject=subject, count=1)
 
 
 def _acting(n: int, split: str, seed: int) -> list[Scene]:
@@ -78,7 +78,7 @@ def _requested(scene: Scene, rng: random.Random) -> Turn:
 
 _COLLECTIONS: dict[str, tuple[_Choice, _Ask]] = {
     "people": (_people, _captioned),
-    **{animal: (_one(animal), _captioned) for animal in ANIMALS},
+    **{one: (_one(one), _captioned) for one in ("child", *ANIMALS)},
     "captions": (_acting, _captioned),
     "ambiguous": (_ambiguous, _captioned),
     "everything": (_anything, _captioned),

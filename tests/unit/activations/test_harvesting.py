@@ -136,6 +136,25 @@ def test_the_mean_over_the_image_is_over_its_tokens(
         _close(store.states()[row], seen.states[1][0][0, mask].mean(dim=0))
 
 
+def test_the_mean_over_the_prompt_is_over_its_text_alone(
+    tiny: Model, samples: Samples, said: list[Response], tmp_path: Path
+) -> None:
+    site = Site(1, tokens.mean_prompt())
+    store = harvest(tiny, samples, site, tmp_path / "s", max_new_tokens=NEW)
+    known = dict(zip((sample.id for sample in samples), said, strict=True))
+    given = harvest(tiny, samples, site, tmp_path / "g", said=known, max_new_tokens=NEW)
+    _close(given.states(), store.states())
+    for row, sample in enumerate(samples):
+        inputs = encode(tiny, [sample])
+        with record(tiny, [1]) as seen:
+            forward(tiny, inputs)
+        mask = inputs.tensors["input_ids"][0] != tiny.hf.config.image_token_id
+        state = seen.states[1][0][0]
+        _close(store.states()[row], state[mask].mean(dim=0))
+        with pytest.raises(AssertionError):  # twin: with the picture it is another state
+            _close(store.states()[row], state.mean(dim=0))
+
+
 @pytest.mark.parametrize(("batch_size", "part_size"), [(1, 256), (4, 256), (2, 2), (5, 4), (32, 1)])
 def test_batches_and_parts_decide_nothing(
     tiny: Model, samples: Samples, tmp_path: Path, batch_size: int, part_size: int

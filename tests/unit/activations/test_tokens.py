@@ -72,6 +72,7 @@ def test_the_reference_may_be_asked_for_the_word_too() -> None:
         (tokens.first_response(), (1,)),
         (tokens.mean_response(), (0, 1, 2)),
         (tokens.image(), (0,)),
+        (tokens.mean_prompt(), (0,)),
     ],
 )
 def test_positions_of_the_other_selections(choice: Selection, positions: tuple[int, ...]) -> None:
@@ -81,6 +82,7 @@ def test_positions_of_the_other_selections(choice: Selection, positions: tuple[i
 def test_what_an_empty_or_cut_response_leaves() -> None:
     nothing = _said([])
     assert tokens.last_prompt().picks(SAMPLE, nothing) == [Pick((0,))]
+    assert tokens.mean_prompt().picks(Sample("s", "what"), nothing) == [Pick((0,))]
     for choice in (tokens.first_response(), tokens.mean_response()):
         with pytest.raises(Missed):
             choice.picks(SAMPLE, nothing)
@@ -140,6 +142,7 @@ def test_an_unknown_alignment_lists_the_known_ones() -> None:
         tokens.first_response(),
         tokens.mean_response(),
         tokens.image(),
+        tokens.mean_prompt(),
     ],
 )
 def test_a_site_survives_its_description(choice: Selection) -> None:

@@ -1,4 +1,7 @@
-"""Greedy answers: the same alone and in a batch, with a cache and without, and never a picture."""
+"""Answers, greedy and drawn: the same alone and in a batch, with a cache and without.
+
+None of them ever says a picture.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +15,7 @@ from torch import nn
 
 from shiftlens.core.errors import DataError
 from shiftlens.data.sample import Sample
-from shiftlens.models.generation import decode, forward, generate
+from shiftlens.models.generation import Sampled, decode, forward, generate, sample
 from shiftlens.models.hooks import record
 from shiftlens.models.loading import load_model
 from shiftlens.models.model import Model
@@ -289,3 +292,119 @@ def test_decoding_leaves_out_special_tokens_only(tiny: Model, byte_model: Model)
     ids = byte_model.tokenizer(text, add_special_tokens=False)["input_ids"]
     assert decode(byte_model, ids) == text
     assert decode(tiny, ()) == ""
+
+
+# --- drawn answers
+
+
+def _drawn(model: Model, samples: list[Sample], **options: Any) -> list[Sampled]:
+    options = {"max_new_tokens": _LIMIT, "seeds": range(len(samples)), **options}
+    return sample(model, encode(model, samples), **options)
+
+
+def _first_token_shares(model: Model, temperature: float, n: int = 3000) -> torch.Tensor:
+    """How often each token begins the answer to one question, over many draws."""
+    one, counts = [Sample("blind", "what is the man on ?")] * 500, torch.zeros(64)
+    for start in range(0, n, len(one)):
+        seeds = range(start, start + len(one))
+        for said in _drawn(model, one, seeds=seeds, max_new_tokens=1, temperature=temperature):
+            token = said.end if said.end is not None else said.token_ids[0]
+            counts[token] += 1
+    return counts / n
+
+
+def _furthest(model: Model, shares: torch.Tensor, n: int = 3000) -> float:
+    """The largest distance from the model's own probabilities, in standard errors."""
+    from shiftlens.models.placeholders import placeholder_tokens
+
+    logits = forward(model, encode(model, [Sample("blind", "what is the man on ?")])).logits[0, -1]
+    logits[list(placeholder_tokens(model.hf, model.processor))] = -torch.inf
+    own = logits.softmax(-1)
+    error = (own * (1 - own) / n).sqrt().clamp_min(1 / n)
+    return float(((shares[: len(own)] - own).abs() / error).max())
+
+
+def test_draws_are_as_frequent_as_the_model_says(family: Model) -> None:
+    assert _furthest(family, _first_token_shares(family, 1.0)) < 4.5
+
+
+def test_twin_draws_at_another_temperature_are_not(tiny: Model) -> None:
+    assert _furthest(tiny, _first_token_shares(tiny, 2.0)) > 10
+
+
+def test_a_draw_depends_on_its_seed_and_not_on_its_neighbours(
+    family: Model, mixed: list[Sample]
+) -> None:
+    together = _drawn(family, mixed)
+    alone = [_drawn(family, [one], seeds=[seed])[0] for seed, one in enumerate(mixed)]
+    assert together == alone
+    assert _drawn(family, mixed) == together
+    others = _drawn(family, mixed, seeds=range(10, 15))
+    assert [one.token_ids for one in others] != [one.token_ids for one in together]
+
+
+def test_drawing_leaves_the_random_state_of_torch_alone(
+    tiny: Model, questions: list[Sample]
+) -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    said = _drawn(tiny, questions)
+    assert torch.get_rng_state().equal(before)
+    torch.manual_seed(2)
+    assert _drawn(tiny, questions) == said
+
+
+def test_a_cold_draw_is_the_greedy_answer(tiny: Model, questions: list[Sample]) -> None:
+    cold = [one.token_ids for one in _drawn(tiny, questions, temperature=1e-4)]
+    assert cold == _ids(tiny, questions)
+
+
+def test_a_draw_tells_which_end_it_said(copied: Path, questions: list[Sample]) -> None:
+    edit_json(copied / "generation_config.json", eos_token_id=[EOS, 10])
+    model = load_model(copied)
+    for end in (EOS, 10):
+        handle = _prefer(model.address.head(model.hf), end)
+        try:
+            said = _drawn(model, questions[:2])
+        finally:
+            handle.remove()
+        assert [(one.token_ids, one.end, one.truncated) for one in said] == [((), end, False)] * 2
+
+
+def test_a_cut_draw_has_no_end(tiny: Model, questions: list[Sample]) -> None:
+    said = _drawn(tiny, questions, max_new_tokens=2, temperature=1e-4)
+    assert all(one.truncated and one.end is None and len(one.token_ids) == 2 for one in said)
+
+
+def test_placeholders_are_never_drawn(family: Model, questions: list[Sample]) -> None:
+    from shiftlens.models.placeholders import placeholder_tokens
+
+    for token in placeholder_tokens(family.hf, family.processor):
+        handle = _prefer(family.address.head(family.hf), token)
+        try:
+            said = _drawn(family, questions[:2])
+        finally:
+            handle.remove()
+        assert all(token not in one.token_ids for one in said)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"seeds": [1, 2]}, "2 seeds for 1 rows"),
+        ({"temperature": 0.0}, "a temperature of 0.0"),
+        ({"temperature": float("nan")}, "a temperature of nan"),
+        ({"max_new_tokens": 0}, "cannot generate 0 tokens"),
+    ],
+)
+def test_impossible_draws(
+    tiny: Model, questions: list[Sample], options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(DataError, match=words):
+        _drawn(tiny, questions[:1], **options)
+
+
+def test_what_was_answered_is_not_drawn_again(tiny: Model, questions: list[Sample]) -> None:
+    inputs = encode(tiny, questions[:1], response_ids=[[5, 6]])
+    with pytest.raises(DataError, match="hold responses already"):
+        sample(tiny, inputs, seeds=[0], max_new_tokens=2)

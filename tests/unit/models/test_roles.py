@@ -7,7 +7,7 @@ import torch
 
 from shiftlens.data.sample import Sample
 from shiftlens.models.model import Model
-from shiftlens.models.placeholders import picture_token
+from shiftlens.models.placeholders import picture_token, placeholder_tokens
 from shiftlens.models.prompts import Inputs, encode
 from shiftlens.models.roles import Roles
 
@@ -31,7 +31,8 @@ def test_prompt_response_and_padding_share_nothing_and_leave_nothing(
     assert (roles.prompt | roles.response).equal(roles.real)
     assert not (roles.prompt & roles.response).any()
     assert roles.real.equal(inputs.tensors["attention_mask"].bool())
-    for mask in (roles.real, roles.prompt, roles.image, roles.last_prompt, roles.response):
+    masks = (roles.real, roles.prompt, roles.image, roles.text, roles.last_prompt, roles.response)
+    for mask in masks:
         assert mask.dtype == torch.bool
         assert mask.shape == inputs.tensors["input_ids"].shape
 
@@ -51,6 +52,18 @@ def test_pictures_are_within_the_prompt(family: Model, inputs: Inputs) -> None:
     token = picture_token(family.hf, family.processor)
     assert (inputs.tensors["input_ids"][roles.image] == token).all()
     assert (inputs.tensors["input_ids"][roles.prompt & ~roles.image] != token).all()
+
+
+def test_the_text_of_the_prompt_is_what_stands_for_no_picture(
+    family: Model, inputs: Inputs
+) -> None:
+    roles, ids = Roles.of(family, inputs), inputs.tensors["input_ids"]
+    marks = torch.tensor(placeholder_tokens(family.hf, family.processor))
+    assert not (roles.text & (roles.image | ~roles.prompt)).any()
+    assert not torch.isin(ids[roles.text], marks).any()
+    left = roles.prompt & ~roles.text
+    assert torch.isin(ids[left], marks).all(), "nothing but pictures and their marks is left out"
+    assert (roles.text & roles.last_prompt).sum() == len(ids)
 
 
 def test_one_last_prompt_position_a_row(family: Model, inputs: Inputs) -> None:

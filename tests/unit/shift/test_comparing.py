@@ -8,7 +8,13 @@ from tests.builders import build_store, plant_shift
 
 from shiftlens.activations.store import ActivationStore
 from shiftlens.concepts.kmeans import KMeans
-from shiftlens.core.errors import GroundingError, LearnError, MismatchError, StoreError
+from shiftlens.core.errors import (
+    GroundingError,
+    LearnError,
+    MismatchError,
+    SteeringError,
+    StoreError,
+)
 from shiftlens.models.model import Model
 from shiftlens.shift.comparing import compare
 from shiftlens.shift.concept_shift import ConceptShift
@@ -138,6 +144,7 @@ def test_files_give_back_every_field(shift: ConceptShift, tmp_path: Path) -> Non
     assert found.tuned.vectors.equal(shift.tuned.vectors)
     assert found.base.to_data() == shift.base.to_data()
     plain = "nearest bijective cosine consistency shifted_words lost rows recovery shares labels"
+    plain += " spectrum published recovery_own_text"
     for name in plain.split():
         assert getattr(found, name) == getattr(shift, name), name
     data = bytearray((tmp_path / "s.safetensors").read_bytes())
@@ -204,3 +211,32 @@ def test_models_of_another_width_are_refused(tmp_path: Path, tiny: Model) -> Non
 def _pairwise(first: ActivationStore, second: ActivationStore, model: Model) -> ConceptShift:
     readouts = (model.readout, model.readout)
     return compare(first, second, KMeans(k=K), readouts=readouts, **OPTIONS)
+
+
+def test_the_spectrum_tells_common_and_own_directions_apart(shift: ConceptShift) -> None:
+    assert shift.spectrum is not None
+    whole, own = shift.spectrum["whole"], shift.spectrum["own"]
+    assert len(whole["values"]) == K
+    assert own["values"][0] < whole["values"][0]
+    assert 1 <= whole["effective_rank"] <= K
+
+
+def test_a_shift_behind_the_final_norm_can_be_read_and_not_steered_with(
+    stores: dict[str, ActivationStore], tiny: Model
+) -> None:
+    for store in stores.values():
+        store.provenance["site"]["normed"] = True
+    try:
+        found = _compare(stores, tiny)
+        plain = found.base.vectors @ tiny.readout.head.weight.T
+        assert len(found.changes()) == K
+        best = tiny.tokenizer.convert_ids_to_tokens(plain.argmax(dim=1).tolist())
+        said = zip(best, found.base.words, strict=True)
+        # Read by the unembedding alone: the likeliest token leads, wherever it is a word.
+        assert all(words[0] == token for token, words in said if token in words)
+        assert any(token in words for token, words in zip(best, found.base.words, strict=True))
+        with pytest.raises(SteeringError, match="behind the final norm"):
+            found[0].vector  # noqa: B018
+    finally:
+        for store in stores.values():
+            del store.provenance["site"]["normed"]

@@ -5,7 +5,13 @@ import pytest
 import torch
 from tests.builders import plant_shift
 
-from shiftlens.shift.controls import affine_shift, control_shifts
+from shiftlens.shift.controls import (
+    affine_shift,
+    control_shifts,
+    group_means,
+    random_partition,
+    shuffles,
+)
 from shiftlens.shift.vectors import shift_vectors
 
 
@@ -60,3 +66,31 @@ def test_one_affine_map_is_found() -> None:
         torch.testing.assert_close(
             (tuned - base).mean(dim=0).expand_as(expected), expected, atol=0.05, rtol=0
         )
+
+
+def test_group_means_are_the_means_of_each_grouping() -> None:
+    values = torch.randn(30, 5, generator=torch.Generator().manual_seed(0))
+    groups = torch.stack([torch.arange(30) % 3, torch.arange(30) // 20])
+    found = group_means(values, groups, 4)
+    assert found.shape == (2, 4, 5)
+    for row, labels in zip(found, groups, strict=True):
+        for k in range(4):
+            mine = values[labels == k]
+            expected = mine.mean(dim=0) if len(mine) else torch.zeros(5)
+            torch.testing.assert_close(row[k], expected, atol=1e-6, rtol=1e-5)
+
+
+def test_a_random_partition_keeps_sizes_and_nothing_else() -> None:
+    base, tuned, labels = plant_shift(n=2000)
+    own = shift_vectors(base, tuned, labels, 4)
+    for one in shuffles(labels, np.random.default_rng(0)):
+        assert torch.bincount(one).tolist() == torch.bincount(labels).tolist()
+        assert not one.equal(labels)
+    found = random_partition(base, tuned, labels, 4, np.random.default_rng(0))
+    everywhere = (tuned - base).mean(dim=0)
+    away = (found.shifts - everywhere).norm(dim=-1).mean()
+    assert float(away) < 0.2 * float((own - everywhere).norm(dim=-1).mean())
+    # Its vectors are the mean of everything, up to noise: concepts are not in it either.
+    middle = (found.vectors - base.mean(dim=0)).norm(dim=-1).mean()
+    centres = torch.stack([base[labels == k].mean(dim=0) for k in range(4)])
+    assert float(middle) < 0.2 * float((centres - base.mean(dim=0)).norm(dim=1).mean())

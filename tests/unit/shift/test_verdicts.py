@@ -13,7 +13,7 @@ from shiftlens.shift.verdicts import (
     CHANGED,
     STABLE,
     UNDECIDED,
-    Judged,
+    Verdicts,
     judge,
     simultaneous,
     summary,
@@ -22,12 +22,12 @@ from shiftlens.shift.verdicts import (
 MARGIN = Margins.named(0.25)
 
 
-def _judge(split: Split, margins: Margins = MARGIN, k: int = K) -> Judged:
+def _judge(split: Split, margins: Margins = MARGIN, k: int = K) -> Verdicts:
     learner = KMeans(k=k)
     return judge(split, learner, learner.fit(split.base), margins, draws=30)
 
 
-def _of(judged: Judged, split: Split, blobs: torch.Tensor, blob: int, name: str = "moved"):
+def _of(judged: Verdicts, split: Split, blobs: torch.Tensor, blob: int, name: str = "moved"):
     labels = KMeans(k=K).fit(split.base).assign(split.judging_base)
     return judged.concepts[int(labels[blobs == blob].mode().values)][name]
 

@@ -8,6 +8,7 @@ from shiftlens.concepts.grounding.images import top_images
 from shiftlens.concepts.grounding.words import (
     contrast,
     direction_scores,
+    reading,
     state_scores,
     top_words,
 )
@@ -29,7 +30,8 @@ def ground(
     Args:
         concepts: learned from the store.
         store: the states and their samples.
-        readout: final norm and unembedding of the model that the store came from.
+        readout: final norm and unembedding of the model that the store came from; states that have
+            been through the norm are not normed again.
         n_words: words a concept.
         n_images: images a concept.
         stop_words: lower-cased words that are never listed.
@@ -46,6 +48,7 @@ def ground(
         raise MismatchError(
             f"the concepts live at layer {layer}, the store holds {list(store.layers)}"
         )
+    readout = reading(readout, concepts.site)
     if concepts.kind == "centroid":
         scores = state_scores(readout, concepts.vectors)
     else:

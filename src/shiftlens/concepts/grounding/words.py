@@ -6,6 +6,7 @@ head(final_norm(mu)) (Parekh et al. 2024, section 3.3; the norm and the mean are
 """
 
 from collections.abc import Collection
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -13,12 +14,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from shiftlens.activations.site import Site
 from shiftlens.concepts.concepts import WordLists
 from shiftlens.core.errors import GroundingError
 from shiftlens.core.shapes import Vectors
 from shiftlens.models.readout import Readout
 
 Scores = Float[Tensor, "k v"]
+
+
+def reading(readout: Readout, site: Site) -> Readout:
+    """The readout for states of a site: without the norm where they have been through it."""
+    return replace(readout, norm=None) if site.normed else readout
 
 
 def state_scores(readout: Readout, states: Vectors) -> Scores:

@@ -1,0 +1,1 @@
+"""``check``: whether a fine-tune kept still what a policy says must not move."""

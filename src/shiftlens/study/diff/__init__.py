@@ -1,0 +1,1 @@
+"""``diff``: which answers changed, which concepts explain it, and how sure that is."""
