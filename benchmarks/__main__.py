@@ -3,10 +3,11 @@
 import argparse
 import json
 
-from benchmarks import world
+from benchmarks import callback, world
 from benchmarks.figures import Figure, print_table
+from benchmarks.shift import running
 
-ALL = {"world": world.measure}
+ALL = {"world": world.measure, "shift": running.measure, "callback": callback.measure}
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--json", action="store_true", help="print JSON instead of tables")

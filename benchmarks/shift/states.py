@@ -30,8 +30,10 @@ TINY = 0.01
 _COLLECTIONS = {
     "people": ("people", ("man", "woman", "person"), 1500),
     "children": ("child", ("child",), 700),
-    "horses": ("horse", ("horse",), 1500),
+    "horses": ("horse", ("horse",), 900),
 }
+_STYLES_ONLY = {"horses"}
+"""Collections without the renaming adapter and the small scales: nothing is asked of them there."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,12 @@ def pools(root: Path, adapters: dict[str, list[Path]]) -> dict[str, Pool]:
     by_name = {model.label: model for model in tuned}
     scaled = [by_name["rename-0"].at_scale(s, label=f"rename-0@{s:g}") for s in SCALES[:-1]]
     scaled.append(by_name["places-0"].at_scale(TINY, label=f"places-0@{TINY:g}"))
+    styles = [base, *(model for model in tuned if not model.label.startswith("rename"))]
     everyone = [base, *tuned, *scaled]
-    return {name: _pool(root, name, everyone) for name in _COLLECTIONS}
+    return {
+        name: _pool(root, name, styles if name in _STYLES_ONLY else everyone)
+        for name in _COLLECTIONS
+    }
 
 
 def _pool(root: Path, name: str, everyone: Sequence[Model]) -> Pool:

@@ -61,28 +61,29 @@ class KMeans(ConceptLearner):
         return Learned(centroids + mean, "centroid", sizes, report)
 
     def _run(self, data: Tensor, rng: Generator) -> tuple[Tensor, Tensor, float, int]:
-        centroids = _plus_plus(data, self.k, rng)
+        lengths = data.square().sum(dim=1)
+        centroids = _plus_plus(data, lengths, self.k, rng)
         limit = self.tol * float(data.var(dim=0, correction=0).mean())
         iterations, shift = 0, float("inf")
         while shift > limit and iterations < self.max_iter:
             iterations += 1
-            squared = _squared_distances(data, centroids)
+            squared = _squared_distances(data, lengths, centroids)
             labels = squared.argmin(dim=1)
             moved = _means(data, labels, squared, self.k)
             shift = float((moved - centroids).square().sum())
             centroids = moved
-        squared = _squared_distances(data, centroids)
+        squared = _squared_distances(data, lengths, centroids)
         nearest = squared.min(dim=1)
         return centroids, nearest.indices, float(nearest.values.sum()), iterations
 
 
-def _squared_distances(data: Tensor, centroids: Tensor) -> Tensor:
+def _squared_distances(data: Tensor, lengths: Tensor, centroids: Tensor) -> Tensor:
     cross = data @ centroids.T
-    squares = data.square().sum(dim=1)[:, None] - 2 * cross + centroids.square().sum(dim=1)
+    squares = lengths[:, None] - 2 * cross + centroids.square().sum(dim=1)
     return squares.clamp_min(0)
 
 
-def _plus_plus(data: Tensor, k: int, rng: Generator) -> Tensor:
+def _plus_plus(data: Tensor, lengths: Tensor, k: int, rng: Generator) -> Tensor:
     """Greedy k-means++: of a few rows drawn by squared distance, the one that helps most is next.
 
     Without the greed, starts miss groups so often that several of them together still do.
@@ -96,7 +97,7 @@ def _plus_plus(data: Tensor, k: int, rng: Generator) -> Tensor:
         # All rows coincide with a start when there are fewer distinct rows than concepts.
         share = weights / total if total > 0 else np.full(len(data), 1 / len(data))
         drawn = rng.choice(len(data), trials, p=share)
-        squared = _squared_distances(data, data[torch.from_numpy(drawn)])
+        squared = _squared_distances(data, lengths, data[torch.from_numpy(drawn)])
         left = torch.minimum(nearest[:, None], squared)
         best = int(left.sum(dim=0).argmin())
         chosen.append(int(drawn[best]))

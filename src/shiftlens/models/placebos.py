@@ -189,7 +189,7 @@ class _Whole:
 
 
 def _check(n_samples: int, seeds: Sequence[int]) -> None:
-    if not n_samples:
+    if n_samples < 1:
         raise DataError("no samples to draw responses to", remedy="check the filter, or the folder")
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
         raise DataError(

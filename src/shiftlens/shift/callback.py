@@ -57,8 +57,8 @@ class DriftCallback(TrainerCallback):
         writer: anything with ``add_scalar(tag, value, step)``, for example TensorBoard's
             ``SummaryWriter``.
 
-    A look that fails once the training runs (a picture is gone, memory or disk are full) is a warning
-    in the log and no entry: the training goes on.
+    A look that fails once the training runs (a picture is gone, memory or disk are full) is a
+    warning in the log and no entry: the training goes on.
 
     Attributes:
         history: one entry a look: ``step``, ``global``, and ``concepts`` by name; ``None`` for a

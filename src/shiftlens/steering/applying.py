@@ -13,7 +13,7 @@ from shiftlens.concepts.vectors import SteeringVector
 from shiftlens.core.errors import MismatchError, SteeringError
 from shiftlens.models.hooks import edit, state_of
 from shiftlens.models.model import Model
-from shiftlens.steering.gates import Gate, TwoPassGate
+from shiftlens.steering.gates import Gate, NearestConcept, TwoPassGate
 from shiftlens.steering.operators import Add, Operator
 from shiftlens.steering.receipt import Receipt, VectorReceipt
 from shiftlens.steering.scopes import Call, Tracker, require_scope
@@ -135,6 +135,11 @@ def _check(model: Model, one: Intervention, decided: Sequence[bool] | None) -> N
         raise SteeringError(
             "a two-pass gate needs an unsteered response before it can decide",
             remedy="use steer_responses(model, samples, ...), which runs both passes",
+        )
+    if isinstance(gate, NearestConcept) and gate.concepts.site.normed:
+        raise SteeringError(
+            "the gate's concepts come from states behind the final norm",
+            remedy="harvest the same site without normed=True",
         )
     if gate.layer > vector.layer:
         raise SteeringError(

@@ -56,6 +56,11 @@ class LDA(Gate):
             SteeringError: fewer than 8 rows of a class, or a gate that is constant on its rows.
         """
         flags = [positive(row) for row in store.rows] if callable(positive) else list(positive)
+        if store.site.normed:
+            raise SteeringError(
+                "the gate would be fitted on states behind the final norm, and read others",
+                remedy="harvest the same site without normed=True",
+            )
         acts, truth = store.states(layer).float(), np.array(flags, dtype=bool)
         for name, count in (("positive", int(truth.sum())), ("negative", int((~truth).sum()))):
             if count < _FEWEST:

@@ -76,7 +76,7 @@ def test_samples_of_a_package_are_counted_without_drawing_and_drawn_once(
         (["--seeds", "0"], "at least one placebo"),
         (["--rate", "0"], "cannot train with rate = 0.0"),
         (["--like", "nowhere/at/all"], "no model at nowhere/at/all"),
-        (["--n", "0"], "cannot take 0 samples"),
+        (["--n", "0"], "no samples to draw responses to"),
         (["--responses", "0"], "cannot draw 0 responses"),
     ],
 )
