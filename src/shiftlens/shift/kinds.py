@@ -31,6 +31,8 @@ _MOST = 0.5  # of a concept's rows
 _OWN = 0.6  # of an heir's rows: two equal concepts in one are no heir of either
 _WHOLE = 0.7  # of a concept's rows, for a fate that claims nearly all of them
 _PIECE = 0.2  # smallest share that makes a piece of a split
+_HOSTS = 2  # concepts that a merged one may lie in, with this share of its rows
+_ALL = 0.85
 _SIZES = (0.75, 1.0, 1.25)  # of k: a fate that only one k shows is the learner's, not the model's
 _SCATTERED = 0.3  # with less than this in heirs of its own, a concept has none
 
@@ -81,7 +83,8 @@ def fate(mine: Tensor, labels: Tensor, k: int) -> str:
 
     Returns:
         ``kept`` (most of it forms most of one concept), ``split`` (nearly all of it forms several
-        concepts that are mostly its own), ``merged`` (nearly all of it lies in one larger concept),
+        concepts that are mostly its own), ``merged`` (nearly all of it lies in one or two larger
+        concepts: a larger k cuts what was merged in two),
         ``vanished`` (scattered, hardly any of it in concepts of its own), or ``mixed``.
     """
     inside = torch.bincount(labels[mine], minlength=k).double()
@@ -93,7 +96,8 @@ def fate(mine: Tensor, labels: Tensor, k: int) -> str:
         return SPLIT
     if bool((heirs & (of_mine > _MOST)).any()):
         return KEPT
-    if float(of_mine.max()) > _WHOLE:
+    hosts = of_mine >= _PIECE
+    if int(hosts.sum()) <= _HOSTS and float(of_mine[hosts].sum()) >= _ALL:
         return MERGED
     if float(of_mine.max()) <= _MOST and float(of_mine[heirs].sum()) < _SCATTERED:
         return VANISHED

@@ -99,6 +99,7 @@ def build_concept(index: int, k: int, paths: list[str]) -> dict[str, Any]:
             "agreement": 0.9,
             "kept_at_home": 0.7,
         },
+        "same": {"across": 0.71, "within": 0.93, "drop": interval(0.22, 0.05)},
         "topic": {"rise": interval(1.0, 0.2), "refined": False} if index == k - 1 else None,
         "visible": build_visible(tried),
     }

@@ -22,7 +22,8 @@ def _labels(*counts: tuple[int, int]) -> Tensor:
         (_labels((0, 6), (2, 4), (1, 10)), SPLIT),
         (_labels((1, 10), (1, 10)), MERGED),
         (_labels((0, 4), (1, 3), (2, 3), (0, 10), (1, 10), (2, 10)), VANISHED),
-        (_labels((0, 6), (1, 4), (0, 10), (1, 10)), "mixed"),
+        (_labels((0, 6), (1, 4), (0, 10), (1, 10)), MERGED),
+        (_labels((0, 4), (1, 3), (2, 3), (1, 10), (2, 10)), "mixed"),
     ],
 )
 def test_the_fate_of_ten_rows(labels: Tensor, told: str) -> None:

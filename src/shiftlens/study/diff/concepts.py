@@ -30,6 +30,7 @@ from shiftlens.shift.matching import bijective, nearest, similarity
 from shiftlens.shift.parts import Parts
 from shiftlens.shift.refining import DOUBLED, rise_of, topic_rise
 from shiftlens.shift.refits import Split
+from shiftlens.shift.sameness import sameness
 from shiftlens.shift.text_and_weights import shares
 from shiftlens.shift.vectors import consistency, shift_vectors
 from shiftlens.shift.verdicts import Verdicts, judge, measured
@@ -114,10 +115,14 @@ def examine(
     told = kinds(
         split, learner, *learned, seed=options.seed, draws=options.kind_draws, progress=progress
     )
+    same = sameness(
+        split, learner, learned[0], seed=options.seed, draws=options.kind_draws, progress=progress
+    )
     found = Found(
         shift=shift,
         judged=judged,
         kinds=told,
+        same=same,
         margins=margins,
         choice=choice,
         visible=_visible(sides, learned[0], judged, shift, asked, samples, tuned, options),

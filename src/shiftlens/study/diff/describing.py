@@ -1,6 +1,6 @@
 """The concepts of a diff as JSON: what page, terminal and policy checks read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from shiftlens.shift.choosing import Choice
 from shiftlens.shift.concept_shift import ConceptChange, ConceptShift
 from shiftlens.shift.kinds import BORN, Kinds
 from shiftlens.shift.margins import Margins
+from shiftlens.shift.sameness import Sameness
 from shiftlens.shift.verdicts import Verdicts, summary
 from shiftlens.study.diff.visible import Visible
 
@@ -30,6 +31,7 @@ class Found:
     shift: ConceptShift
     judged: Verdicts
     kinds: Kinds
+    same: Sequence[Sameness]
     margins: Margins
     choice: Choice
     visible: Mapping[int, Visible]
@@ -70,6 +72,7 @@ def _concept(change: ConceptChange, found: Found, samples: Mapping[str, Sample])
         "moved": verdicts["moved"].to_dict(),
         "own": verdicts["own"].to_dict(),
         "kind": kind,
+        "same": found.same[i].to_dict(),
         "topic": None if refined is None else dict(refined),
         "visible": found.visible[i].to_dict(),
     }
