@@ -84,10 +84,13 @@ def _recover(where: tuple[str, str], layer: int, seed: int) -> dict[str, float]:
     found = recover(base, tuned, pool.groups(), KMeans(k=8, seed=seed), seed=seed, draws=20)
     at = list(found.strengths).index(1.0)
     score = {name: curve[at] for name, curve in found.centred_cosine.items()}
-    return {
+    gaps = {
         f"concept - {control}": score["concept"] - score[control]
         for control in ("global", "shuffled", "affine")
     }
+    reached = found.shares["oracle"]
+    share = math.nan if reached is None else reached.estimate
+    return {**gaps, "share of the way from global to the ceiling": share}
 
 
 def over(values: np.ndarray) -> Interval:
