@@ -17,7 +17,7 @@ def measure(root: Path) -> list[Figure]:
     out = root / "diff"
     shutil.rmtree(out, ignore_errors=True)
     command = [
-        *(sys.executable, "-m", "shiftlens.cli.main", "diff"),
+        *(sys.executable, "-c", "from shiftlens.cli.main import main; main()", "diff"),
         *("world:base", "world:places", "world:captions"),
         *("--n", str(SAMPLES), "--margin", "1", "--max-new-tokens", "24", "--batch-size", "100"),
         *("--out", str(out), "--quiet"),
@@ -25,6 +25,8 @@ def measure(root: Path) -> list[Figure]:
     start = time.monotonic()
     subprocess.run(command, check=True)
     seconds = time.monotonic() - start
+    if not (out / "diff.json").is_file():
+        raise RuntimeError(f"the diff left no result in {out}: nothing was timed")
     how = f"wall time of one diff of {SAMPLES} samples, all stages and both pages, from nothing"
     return [
         Figure("diff on the world's pair", seconds, None, None, "s", "<= 300", how),
