@@ -7,13 +7,15 @@ import numpy as np
 from scipy.stats import t
 
 from benchmarks.figures import Figure, from_interval, share
-from benchmarks.shift.states import LAYERS, TINY, Pool, open_pool
+from benchmarks.shift.states import LAYERS, TINY, Pool, open_pool, split
 from benchmarks.shift.trials import DRAWS, PLACEBOS, K, alarms, margins, parallel, verdicts
 from shiftlens.concepts.kmeans import KMeans
 from shiftlens.core.intervals import Interval
 from shiftlens.shift.datasets import compare_datasets
+from shiftlens.shift.kinds import KEPT, UNDECIDED, kinds
 
 SPLITS = 40
+KIND_SPLITS = 4
 TINY_SPLITS = 60  # none of sixty leaves an upper limit of .06
 GOAL = "<= .08"
 
@@ -24,6 +26,8 @@ def measure(pool: Pool) -> list[Figure]:
     found = parallel(partial(_left_out, pool.where), left_out)
     by_seed = np.array([count > 0 for count, _ in found]).reshape(len(PLACEBOS), SPLITS)
     tiny = parallel(partial(_tiny, pool.where), range(TINY_SPLITS))
+    few = [(name, seed) for name in PLACEBOS for seed in range(KIND_SPLITS)]
+    named = parallel(partial(_named, pool.where), few)
     disjoint = parallel(partial(_disjoint, pool.where), range(2 * SPLITS))
     decided = float(np.mean([stable for _, stable in found]))
     how = f"comparisons with any verdict of change among {K} concepts x 2 statistics"
@@ -36,9 +40,22 @@ def measure(pool: Pool) -> list[Figure]:
                       "t interval over the five placebos"),
         share(f"false alarms, real adapter at scale {TINY:g}", [c > 0 for c in tiny], GOAL,
               f"{how}; the places adapter, margin from five placebos"),
+        share("kinds named where nothing was learned", [c > 0 for c in named], "",
+              f"placebos x {KIND_SPLITS} splits in which any concept of either model is said to "
+              "have split, merged, vanished or been born"),
         Figure("placebos called stable", decided, None, None, "share", "",
                "concepts of left-out placebos that are stable, the rest is undecided"),
     ]  # fmt: skip
+
+
+def _named(where: tuple[str, str], trial: tuple[str, int]) -> int:
+    """How many concepts of either model are said to have split, merged, vanished or been born."""
+    name, seed = trial
+    pool, learner = open_pool(*where), KMeans(k=K, seed=seed)
+    one = split(pool.states("base"), pool.states(name), pool.groups(), seed)
+    both = learner.fit(one.base), learner.fit(one.base + one.delta)
+    told = kinds(one, learner, *both, seed=seed, draws=20)
+    return sum(one.kind not in (KEPT, UNDECIDED) for one in (*told.base, *told.tuned))
 
 
 def _left_out(where: tuple[str, str], trial: tuple[str, int]) -> tuple[int, float]:
