@@ -1,13 +1,12 @@
 """``shiftlens diff``: what a fine-tune changed, in one terminal page and one report."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shiftlens.cli.terminal import console, progress
+from shiftlens.cli.terminal import console, print_json, progress
 
 if TYPE_CHECKING:
     from shiftlens.core.progress import Progress
@@ -118,7 +117,7 @@ def diff(
     document, note = _document(models, samples, out, settings, loading, listener)
     _write_report(document, out)
     if as_json:
-        _print_json(document)
+        print_json(document)
     elif not quiet:
         from shiftlens.cli.diff_page import print_diff
 
@@ -211,14 +210,9 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def _print_json(value: Any) -> None:
-    text = json.dumps(value, indent=1, ensure_ascii=False)
-    console().print(text, markup=False, soft_wrap=True)
-
-
 def _print_cost(cost: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        _print_json(cost)
+        print_json(cost)
         return
     size = "unknown: the model is not here" if cost["bytes"] is None else _size(cost["bytes"])
     lines = [

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shiftlens.cli.terminal import console, progress, table
+from shiftlens.cli.terminal import console, print_json, progress, table
 
 if TYPE_CHECKING:
     from shiftlens.data.sample import Samples
@@ -98,7 +98,7 @@ def placebo(
         for path in made
     ]
     if as_json:
-        _print_json({"placebos": cards})
+        print_json({"placebos": cards})
     elif not quiet:
         _print_cards(cards)
 
@@ -129,14 +129,9 @@ def _count(source: str, n: int | None, prompt: str | None) -> int:
     return found if n is None else min(n, found)
 
 
-def _print_json(value: Any) -> None:
-    text = json.dumps(value, indent=1, ensure_ascii=False)
-    console().print(text, markup=False, soft_wrap=True)
-
-
 def _print_cost(cost: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        _print_json(cost)
+        print_json(cost)
         return
     size = "unknown" if cost["bytes"] is None else f"{cost['bytes'] / 1e6:.1f} MB"
     console().print(

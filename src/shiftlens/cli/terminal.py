@@ -1,7 +1,9 @@
 """What a person sees in the terminal: bars, tables, one-sentence errors."""
 
+import json
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -68,6 +70,12 @@ class TerminalProgress:
 def progress(*, quiet: bool = False) -> Progress:
     """A bar on a terminal, and nothing anywhere else."""
     return TerminalProgress() if sys.stderr.isatty() and not quiet else Silent()
+
+
+def print_json(value: Any) -> None:
+    """A document for other programs: indented, and never wrapped."""
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    console().print(text, markup=False, soft_wrap=True)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -1,6 +1,5 @@
 """``shiftlens trajectory``: concepts along checkpoints, or along the scale of one adapter."""
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shiftlens.cli.terminal import console, progress
+from shiftlens.cli.terminal import console, print_json, progress
 
 if TYPE_CHECKING:
     from shiftlens.shift.trajectory import Step
@@ -133,7 +132,7 @@ def trajectory(
         progress=progress(quiet=quiet or as_json),
     )
     if as_json:
-        _print_json(found.to_dict())
+        print_json(found.to_dict())
     elif not quiet:
         print_trajectory(found, out)
 
@@ -191,11 +190,6 @@ def _drawn(data: str, n: int | None) -> int | None:
     return _DRAWN if n is None else n
 
 
-def _print_json(value: Any) -> None:
-    text = json.dumps(value, indent=1, ensure_ascii=False)
-    console().print(text, markup=False, soft_wrap=True)
-
-
 def _print_cost(
     samples: int, steps: int, placebos: int, draws: int, answers: bool, *, as_json: bool
 ) -> None:
@@ -208,7 +202,7 @@ def _print_cost(
         "refits": draws,
     }
     if as_json:
-        _print_json(cost)
+        print_json(cost)
         return
     console().print(
         f"{samples} samples at {steps} steps\n"

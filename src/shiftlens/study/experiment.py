@@ -186,16 +186,24 @@ def load_experiment(path: str | Path) -> Experiment:
     Raises:
         DataError: the file is missing, is not TOML, or a key is unknown, missing or mistyped.
     """
+    return _experiment(read_toml(path, "experiment"), Path(path).name)
+
+
+def read_toml(path: str | Path, what: str) -> dict[str, Any]:
+    """The tables of a file; ``what`` it is, for messages ("experiment").
+
+    Raises:
+        DataError: the file is missing, cannot be read, or is not TOML.
+    """
     file = Path(path)
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise DataError(f"experiment file {path} does not exist") from error
+        raise DataError(f"{what} file {path} does not exist") from error
     except OSError as error:
-        raise DataError(f"experiment file {path} cannot be read ({error.strerror})") from error
+        raise DataError(f"{what} file {path} cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"experiment file {path} is not valid TOML ({error})") from error
-    return _experiment(table, file.name)
+        raise DataError(f"{what} file {path} is not valid TOML ({error})") from error
 
 
 def _experiment(table: dict[str, Any], name: str) -> Experiment:

@@ -5,7 +5,6 @@ that exist, as in an experiment file.
 """
 
 import math
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from shiftlens.core.errors import DataError
 from shiftlens.study.check.kinds import answers, concept, divergence, length, words
 from shiftlens.study.check.rules import RULES, Precision, Rule
-from shiftlens.study.experiment import build
+from shiftlens.study.experiment import build, read_toml
 
 KINDS = (answers, concept, divergence, length, words)
 """Modules whose import registers the kinds of rules."""
@@ -76,16 +75,7 @@ def load_policy(path: str | Path) -> Policy:
         DataError: the file is missing, is not TOML, has no rules, or a key is unknown, missing,
             mistyped or impossible.
     """
-    file = Path(path)
-    try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(f"policy file {path} does not exist") from error
-    except OSError as error:
-        raise DataError(f"policy file {path} cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"policy file {path} is not valid TOML ({error})") from error
-    return _policy(table, file.name)
+    return _policy(read_toml(path, "policy"), Path(path).name)
 
 
 def _policy(table: dict[str, Any], name: str) -> Policy:
