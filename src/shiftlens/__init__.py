@@ -22,6 +22,7 @@ _HOMES = {
     "compare": "shiftlens.shift.comparing",
     "compare_datasets": "shiftlens.shift.datasets",
     "diff": "shiftlens.study.diff.running",
+    "discover": "shiftlens.steering.discovering",
     "ground": "shiftlens.concepts.grounding.ground",
     "harvest": "shiftlens.activations.harvesting",
     "learn": "shiftlens.concepts.learning",
@@ -31,6 +32,7 @@ _HOMES = {
     "read": "shiftlens.data.reading",
     "record": "shiftlens.models.hooks",
     "report": "shiftlens.reporting.single",
+    "search": "shiftlens.steering.searching.search",
     "steer": "shiftlens.steering.applying",
     "tokens": "shiftlens.activations.tokens",
     "train_placebos": "shiftlens.models.placebos",
@@ -64,6 +66,8 @@ if TYPE_CHECKING:
     from shiftlens.shift.datasets import compare_datasets as compare_datasets
     from shiftlens.shift.trajectory import trajectory as trajectory
     from shiftlens.steering.applying import steer as steer
+    from shiftlens.steering.discovering import discover as discover
+    from shiftlens.steering.searching.search import search as search
     from shiftlens.study.diff.running import diff as diff
 
 

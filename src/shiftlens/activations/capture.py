@@ -1,8 +1,10 @@
 """One batch, one model: what was said, and the states along it, kept on the device."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -10,10 +12,11 @@ from torch import Tensor
 
 from shiftlens.activations.site import Site
 from shiftlens.models.generation import decode, forward, generate
-from shiftlens.models.hooks import record
+from shiftlens.models.hooks import Recording, record
 from shiftlens.models.model import Model, Response
 from shiftlens.models.prompts import Inputs, Turn, encode_turns
 from shiftlens.models.roles import Mask, Roles
+from shiftlens.models.towers import Tower, pieces_of
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,10 @@ class Caught:
 def catch_own(model: Model, turns: Sequence[Turn], site: Site, max_new_tokens: int) -> Caught:
     """Let the model answer and catch the states while it does: no second pass."""
     inputs = encode_turns(model, turns)
+    if site.tower != "language":
+        with _beside(model, turns, inputs, site) as seen:
+            responses = generate(model, inputs, max_new_tokens=max_new_tokens)
+        return Caught(responses, {layer: parts[0] for layer, parts in seen.states.items()})
     pooled = _pooled(model, inputs, site)
     # While generating with a cache, the prompt comes first and then one position at a time: the
     # last column of every call is exactly the response's trail.
@@ -48,11 +55,33 @@ def catch_given(
 ) -> Caught:
     """Give the model the tokens of responses and catch the states in one teacher-forced pass."""
     inputs = encode_turns(model, turns, response_ids=[r.token_ids for r in responses])
+    if site.tower != "language":
+        with _beside(model, turns, inputs, site) as seen:
+            forward(model, inputs)
+        return Caught(list(responses), {layer: parts[0] for layer, parts in seen.states.items()})
     pooled = _pooled(model, inputs, site)
     keep = partial(_mean_over, pooled) if pooled is not None else partial(_tail, inputs)
     with record(model, site.layers, keep=_behind(model, site, keep)) as seen:
         forward(model, inputs)
     return Caught(list(responses), {layer: parts[0] for layer, parts in seen.states.items()})
+
+
+def _beside(
+    model: Model, turns: Sequence[Turn], inputs: Inputs, site: Site
+) -> AbstractContextManager[Recording]:
+    """Record the mean over each sample's patches in the vision tower or the projector."""
+    tower = cast(Tower, site.tower)
+    counts, grid = [len(turn.images) for turn in turns], inputs.tensors.get("image_grid_thw")
+
+    def keep(state: Tensor) -> Tensor:
+        rows: list[list[Tensor]] = [[] for _ in turns]
+        for piece in pieces_of(model, tower, state, counts, grid):
+            rows[piece.sample].append(state[piece.index])
+        nothing = state.new_zeros(1, state.shape[-1])
+        means = [torch.cat(row or [nothing]).float().mean(dim=0) for row in rows]
+        return torch.stack(means).to(state.dtype)[:, None]
+
+    return record(model, site.layers, keep=keep, tower=tower)
 
 
 def as_response(model: Model, text: str) -> Response:

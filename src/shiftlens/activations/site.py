@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from shiftlens.activations.tokens import LastPrompt, Selection, selection_from
+from shiftlens.activations.tokens import LastPrompt, MeanImage, Selection, selection_from
 from shiftlens.core.errors import SiteError
+from shiftlens.core.scopes import TOWERS
 
 if TYPE_CHECKING:
     from shiftlens.models.model import Model
@@ -23,11 +24,14 @@ class Site:
             published figures are about. Only behind the last block. Such states are no longer the
             residual stream: the unembedding reads them as they are, and nothing can be steered
             with them.
+        tower: ``language``; or ``vision`` for a block of the vision tower, or ``projector``, with
+            ``tokens.image()``: the state is the mean over a sample's patches there.
     """
 
     layer: int | tuple[int, ...] = -1
     tokens: Selection = field(default_factory=LastPrompt)
     normed: bool = False
+    tower: str = "language"
 
     def __post_init__(self) -> None:
         if isinstance(self.layer, tuple) and not self.layer:
@@ -36,6 +40,13 @@ class Site:
             raise SiteError(
                 f"{self.tokens!r} selects no tokens",
                 allowed='shiftlens.tokens.word("dog"), tokens.last_prompt(), ...',
+            )
+        if self.tower not in TOWERS:
+            raise SiteError(f"unknown tower {self.tower!r}", allowed=", ".join(TOWERS))
+        if self.tower != "language" and (self.normed or not isinstance(self.tokens, MeanImage)):
+            raise SiteError(
+                f"the tower {self.tower!r} has no {self.tokens.kind} positions",
+                allowed='Site(layer, tokens.image(), tower="vision"), or tower="projector"',
             )
         if self.normed and len(self.layers) > 1:
             raise SiteError(
@@ -55,7 +66,10 @@ class Site:
             SiteError: a layer that the model does not have, or one named twice; or a normed site
                 that no final norm follows.
         """
-        found = tuple(model.address.layer(layer, model.name) for layer in self.layers)
+        from shiftlens.models.towers import layer_of
+
+        tower: Any = self.tower
+        found = tuple(layer_of(model, tower, layer) for layer in self.layers)
         if len(set(found)) < len(found):
             raise SiteError(f"layers {self.layers} name a block twice")
         if self.normed:
@@ -71,7 +85,8 @@ class Site:
         layer = list(self.layer) if isinstance(self.layer, tuple) else self.layer
         # Named only where it is true: every earlier store keeps its identity.
         normed = {"normed": True} if self.normed else {}
-        return {"layer": layer, "tokens": self.tokens.describe(), **normed}
+        tower = {} if self.tower == "language" else {"tower": self.tower}
+        return {"layer": layer, "tokens": self.tokens.describe(), **normed, **tower}
 
 
 def _require_norm(model: "Model", layer: int) -> None:
@@ -95,4 +110,5 @@ def site_from(description: Mapping[str, Any]) -> Site:
         layer=tuple(layer) if isinstance(layer, list) else layer,
         tokens=selection_from(description["tokens"]),
         normed=description.get("normed", False),
+        tower=description.get("tower", "language"),
     )

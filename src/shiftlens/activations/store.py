@@ -1,7 +1,7 @@
 """``ActivationStore``: states on disk with the samples that they came from."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -172,6 +172,34 @@ class ActivationStore:
             raise StoreError(f"{self.path} holds no rows")
         whole = shards[0] if len(shards) == 1 else torch.cat(shards)
         return whole if self._keep is None else whole[self._keep]
+
+    def shards(self, layer: int | None = None) -> Iterator[tuple[list[int], Tensor]]:
+        """The same states shard by shard, for what must not hold them all at once.
+
+        Yields:
+            numbers of rows, as in ``rows``, and their states (m, d); every row once, in the files'
+            order.
+
+        Raises:
+            SiteError: see ``site_at``.
+            StoreError: a shard is missing or damaged.
+        """
+        name = f"layer.{self.site_at(layer).layers[0]}"
+        order = None if self._keep is None else torch.argsort(self._keep, stable=True)
+        start = 0
+        for part in self._manifest.ordered():
+            if not part["n"]:
+                continue
+            stop = start + int(part["n"])
+            if order is None or self._keep is None:
+                yield list(range(start, stop)), _tensor(self.path / part["shard"], name)
+            else:
+                places = self._keep[order]
+                inside = order[(places >= start) & (places < stop)]
+                if len(inside):
+                    rows = _tensor(self.path / part["shard"], name)
+                    yield inside.tolist(), rows[self._keep[inside] - start]
+            start = stop
 
     def where(self, keep: Callable[[Row], bool] | Sequence[bool]) -> "ActivationStore":
         """A view of the rows for which ``keep`` is true.

@@ -14,7 +14,18 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from shiftlens import __version__
-from shiftlens.cli import check, demo, diff, placebo, run, trajectory, world
+from shiftlens.cli import (
+    check,
+    demo,
+    diff,
+    discover,
+    placebo,
+    run,
+    search,
+    steer,
+    trajectory,
+    world,
+)
 from shiftlens.cli.terminal import console
 from shiftlens.core.errors import ShiftLensError
 
@@ -39,7 +50,7 @@ def _root(
         raise typer.Exit
 
 
-for verb in (check, demo, diff, placebo, run, trajectory, world):
+for verb in (check, demo, diff, discover, placebo, run, search, steer, trajectory, world):
     verb.register(app)
 
 

@@ -1,5 +1,6 @@
 """``SteeringVector``: a direction in the residual stream that knows where it belongs."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,9 @@ _SCHEMA = 1
 @dataclass(frozen=True, eq=False)
 class SteeringVector:
     """A direction at a site, with where it came from.
+
+    Vectors of one site add up, also with ``sum``, and stretch; ``-vector`` undoes what the vector
+    does. What comes out names its parts in ``provenance["parts"]``.
 
     Attributes:
         direction: (d,) float32.
@@ -49,8 +53,18 @@ class SteeringVector:
                 allowed="vectors of the residual stream, to which a block's output belongs",
                 remedy="harvest the same site without normed=True",
             )
+        if self.direction.ndim != 1 or not len(self.direction):
+            raise SteeringError(
+                f"vector {self.name!r} has the shape {tuple(self.direction.shape)}",
+                allowed="(d,): one direction",
+            )
         if not bool(torch.isfinite(self.direction).all()):
             raise SteeringError(f"vector {self.name!r} has entries that are not finite")
+        if not (math.isfinite(self.state_norm) and self.state_norm >= 0):
+            raise SteeringError(
+                f"vector {self.name!r} comes from states of the mean length {self.state_norm}",
+                allowed="a number of 0 or more",
+            )
 
     @property
     def layer(self) -> int:
@@ -63,15 +77,61 @@ class SteeringVector:
         """Euclidean length."""
         return float(self.direction.norm())
 
+    def cosine(self, other: "SteeringVector") -> float:
+        """Cosine of the angle to another vector of the same site, in [-1, 1].
+
+        Raises:
+            SteeringError: another site or model, or a vector of length 0, which has no direction.
+        """
+        self._require_same_site(other)
+        cosine = float(self._unit() @ other._unit())
+        return max(-1.0, min(1.0, cosine))
+
+    def without(self, other: "SteeringVector") -> "SteeringVector":
+        """This vector less its projection on another: what is left does nothing along the other.
+
+        Raises:
+            SteeringError: another site or model, or ``other`` has length 0.
+        """
+        self._require_same_site(other)
+        unit, own = other._unit(), self.direction.double()
+        left = (own - (own @ unit) * unit).to(self.direction.dtype)
+        return self._combined(other, left, f"{self.name} without {_bracketed(other.name)}")
+
+    def scaled_to(self, length: float) -> "SteeringVector":
+        """The same direction with another length.
+
+        Raises:
+            SteeringError: the length is not a positive number, or this vector has length 0.
+        """
+        if not (math.isfinite(length) and length > 0):
+            raise SteeringError(f"the length {length}", allowed="a number above 0")
+        direction = (self._unit() * length).to(self.direction.dtype)
+        return self._made(direction, f"{self.name}, of length {length:g}")
+
     def __add__(self, other: "SteeringVector") -> "SteeringVector":
         self._require_same_site(other)
-        return self._made(self.direction + other.direction, f"{self.name} + {other.name}")
+        return self._combined(
+            other, self.direction + other.direction, f"{self.name} + {other.name}"
+        )
+
+    def __radd__(self, other: int) -> "SteeringVector":
+        """``sum(vectors)`` begins with the number 0."""
+        if other != 0:
+            raise SteeringError(
+                f"{other!r} and the vector {self.name!r} do not add up",
+                allowed="vectors of one layer of one model",
+            )
+        return self
 
     def __sub__(self, other: "SteeringVector") -> "SteeringVector":
         self._require_same_site(other)
-        return self._made(self.direction - other.direction, f"{self.name} - {other.name}")
+        name = f"{self.name} - {_bracketed(other.name)}"
+        return self._combined(other, self.direction - other.direction, name)
 
     def __mul__(self, factor: float) -> "SteeringVector":
+        if not math.isfinite(factor):
+            raise SteeringError(f"{self.name!r} times {factor}", allowed="a finite number")
         return self._made(self.direction * factor, f"{factor:g} x ({self.name})")
 
     __rmul__ = __mul__
@@ -80,6 +140,10 @@ class SteeringVector:
         return self._made(-self.direction, f"-({self.name})")
 
     def __truediv__(self, divisor: float) -> "SteeringVector":
+        if not math.isfinite(divisor) or divisor == 0:
+            raise SteeringError(
+                f"{self.name!r} divided by {divisor}", allowed="a finite number other than 0"
+            )
         return self._made(self.direction / divisor, f"({self.name}) / {divisor:g}")
 
     def save(self, path: str | Path) -> None:
@@ -105,18 +169,56 @@ class SteeringVector:
         return cls(tensors["direction"], site=site, **data)
 
     def _require_same_site(self, other: "SteeringVector") -> None:
-        same_model = self.provenance.get("model") == other.provenance.get("model")
-        if self.site.layer != other.site.layer or self.direction.shape != other.direction.shape:
+        here, there = ((one.site.tower, one.site.layer) for one in (self, other))
+        if here != there or self.direction.shape != other.direction.shape:
             raise SteeringError(
-                f"{self.name!r} lives at layer {self.site.layer} with {len(self.direction)} "
-                f"entries, {other.name!r} at layer {other.site.layer} with {len(other.direction)}",
+                f"{self._place()}, {other._place()}",
                 allowed="arithmetic between vectors of one layer of one model",
             )
-        if not same_model:
+        if self.provenance.get("model") != other.provenance.get("model"):
             raise SteeringError(
                 f"{self.name!r} and {other.name!r} come from different models",
                 allowed="arithmetic between vectors of one layer of one model",
             )
 
+    def _place(self) -> str:
+        tower = "" if self.site.tower == "language" else f" of the {self.site.tower} tower"
+        return (
+            f"{self.name!r} lives at layer {self.site.layer}{tower} "
+            f"with {len(self.direction)} entries"
+        )
+
+    def _unit(self) -> Float[Tensor, " d"]:
+        """(d,) float64, of length 1."""
+        wide = self.direction.double()
+        length = float(wide.norm())
+        if length == 0:
+            raise SteeringError(f"vector {self.name!r} has length 0, and so no direction")
+        return wide / length
+
     def _made(self, direction: Tensor, name: str) -> "SteeringVector":
         return replace(self, direction=direction, name=name)
+
+    def _combined(self, other: "SteeringVector", direction: Tensor, name: str) -> "SteeringVector":
+        """A vector of two: what both say of where they come from, and both as parts."""
+        mine, theirs = self.provenance, other.provenance
+        shared = {key: value for key, value in mine.items() if theirs.get(key) == value}
+        parts = [*self._parts(), *other._parts()]
+        return replace(
+            self,
+            direction=direction,
+            name=name,
+            kind=self.kind if self.kind == other.kind else "combination",
+            state_norm=(self.state_norm + other.state_norm) / 2,
+            provenance={**shared, "parts": parts},
+        )
+
+    def _parts(self) -> list[dict[str, Any]]:
+        known: list[dict[str, Any]] | None = self.provenance.get("parts")
+        own = {"name": self.name, "kind": self.kind, "provenance": dict(self.provenance)}
+        return [own] if known is None else known
+
+
+def _bracketed(name: str) -> str:
+    """A name of a sum in brackets, so that what is subtracted can be told."""
+    return f"({name})" if " + " in name or " - " in name else name

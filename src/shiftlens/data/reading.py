@@ -1,4 +1,4 @@
-"""``read``: from a folder of pictures or a JSONL file to samples."""
+"""``read``: from a folder of pictures, a JSONL file or a public layout to samples."""
 
 import json
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import Any
 from shiftlens.core.errors import DataError
 from shiftlens.core.registry import Registry
 from shiftlens.data.images import SUFFIXES
+from shiftlens.data.layouts import layout_of, layouts
 from shiftlens.data.sample import Sample, Samples
 
 Reader = Callable[[Path, str | None], list[Sample]]
@@ -18,37 +19,38 @@ _KEYS = {"id", "image", "images", "prompt", "response", "labels"}
 
 
 def read(source: str | Path, *, prompt: str | None = None, limit: int | None = None) -> Samples:
-    """Read samples from a folder of images or from a ``.jsonl`` file.
+    """Read samples from a folder of images, from a ``.jsonl`` file or from a public data set.
 
-    A folder that holds a ``data.jsonl`` is read from that file. Any other is searched for pictures
-    in all its subfolders; ids are paths relative to it. A JSONL
+    A folder that holds a ``data.jsonl`` is read from that file. A folder or file whose names are
+    unmistakably those of VQAv2, MM-SafetyBench, POPE or COCO's captions is read as such: see
+    ``shiftlens.data.layouts``, whose functions also take what cannot be guessed. Any other folder
+    is searched for pictures in all its subfolders; ids are paths relative to it. A JSONL
     row has ``image`` or ``images`` (paths relative to the file), ``prompt``, and optionally ``id``
     (default: the line number), ``response`` and ``labels``.
 
     Args:
         source: the folder or file.
         prompt: asked about every picture; needed where the source has none, replaces it where it
-            has.
+            has. In a public data set ``{question}`` within it stands for the question.
         limit: read at most this many samples.
 
     Returns:
         the samples, in a stable order.
 
     Raises:
-        DataError: nothing there, an unknown kind of source, no picture, no prompt, or a malformed
-            row.
+        DataError: nothing there, an unknown kind of source or several at once, no picture, no
+            prompt, or a malformed row.
     """
     path = Path(source)
     if not path.exists():
-        raise DataError(f"{source} does not exist", allowed="a folder of images, or a .jsonl file")
+        raise DataError(f"{source} does not exist", allowed=_allowed())
     if (path / "data.jsonl").is_file():
         path = path / "data.jsonl"  # pictures with their questions and labels beside them
+    elif (layout := layout_of(path)) is not None:
+        return layout.read(path, prompt=prompt, limit=limit)
     kind = "folder" if path.is_dir() else path.suffix.lower().lstrip(".")
     if kind not in readers.names():
-        raise DataError(
-            f"{source} is not something that can be read",
-            allowed="a folder of images, or a .jsonl file",
-        )
+        raise DataError(f"{source} is not something that can be read", allowed=_allowed())
     if limit is not None and limit < 1:
         raise DataError(f"limit {limit} leaves nothing", allowed="a whole number from 1 up")
     samples = readers.get(kind)(path.resolve(), prompt)[:limit]
@@ -58,6 +60,10 @@ def read(source: str | Path, *, prompt: str | None = None, limit: int | None = N
             allowed=f"pictures ending in {', '.join(SUFFIXES)}, or JSONL rows",
         )
     return Samples(samples, root=path.resolve() if path.is_dir() else path.resolve().parent)
+
+
+def _allowed() -> str:
+    return f"a folder of images, a .jsonl file, or one of: {', '.join(layouts.names())}"
 
 
 @readers.register("folder")

@@ -129,7 +129,7 @@ def _new_tokens(
 ) -> list[list[int]]:
     """Rows of new tokens, ends and padding behind them included."""
     more = {} if processor is None else {"logits_processor": [processor]}
-    with model.active():
+    with model.active(), model.tenancy.announcing(inputs):
         output: Tensor = model.hf.generate(**inputs.tensors, generation_config=settings, **more)
     # Families that generate from embeddings return the new tokens alone.
     prompt = inputs.tensors["input_ids"]
@@ -151,7 +151,7 @@ def forward(model: Model, inputs: Inputs) -> Any:
     options: dict[str, Any] = {"use_cache": False}
     if "logits_to_keep" in inspect.signature(model.hf.forward).parameters:
         options["logits_to_keep"] = 1
-    with model.active():
+    with model.active(), model.tenancy.announcing(inputs):
         return model.hf(**inputs.tensors, **options)
 
 

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from shiftlens.core.errors import SteeringError
 from shiftlens.models.model import Model
+from shiftlens.models.towers import Tower, layer_of, modules_of
 
-State = Float[Tensor, "b t d"]
+State = Float[Tensor, "... d"]
 
 
 def state_of(output: Any) -> State:
@@ -57,7 +58,11 @@ class Recording:
 
 @contextmanager
 def record(
-    model: Model, layers: Iterable[int], *, keep: Callable[[Tensor], Tensor] | None = None
+    model: Model,
+    layers: Iterable[int],
+    *,
+    keep: Callable[[Tensor], Tensor] | None = None,
+    tower: Tower = "language",
 ) -> Generator[Recording]:
     """Record the residual stream after some blocks during every forward call inside the context.
 
@@ -66,6 +71,8 @@ def record(
         layers: indices of blocks; negative ones count from the end.
         keep: what to keep of a state (b, t, d); everything by default. The result is detached and
             shares no memory with the model's own tensors.
+        tower: whose blocks: those of the language model, of the vision tower (where a state has a
+            row for each picture), or the projector.
 
     Yields:
         the recording, filled as the model runs. Its keys are non-negative layers.
@@ -73,12 +80,13 @@ def record(
     Raises:
         SiteError: a layer that the model does not have.
     """
-    indices = [model.address.layer(layer, model.name) for layer in layers]
+    indices = [layer_of(model, tower, layer) for layer in layers]
+    blocks = modules_of(model, tower)
     recording = Recording({layer: [] for layer in indices})
     with ExitStack() as handles:
         for layer, seen in recording.states.items():
-            block = model.address.block(model.hf, layer)
-            handles.callback(block.register_forward_hook(_recorder(seen, keep)).remove)
+            hook = _recorder(seen, keep)
+            handles.callback(blocks[layer].register_forward_hook(hook).remove)
         yield recording
 
 
@@ -97,7 +105,9 @@ def _recorder(
 
 
 @contextmanager
-def edit(model: Model, layer: int, change: Callable[[Tensor], Tensor]) -> Generator[None]:
+def edit(
+    model: Model, layer: int, change: Callable[[Tensor], Tensor], *, tower: Tower = "language"
+) -> Generator[None]:
     """Replace the residual stream after a block during every forward call inside the context.
 
     Contexts nest: of two edits of one block, the outer one comes first. A recording that was opened
@@ -108,12 +118,13 @@ def edit(model: Model, layer: int, change: Callable[[Tensor], Tensor]) -> Genera
         layer: index of the block; negative ones count from the end.
         change: from a state (b, t, d) to its replacement, of the same shape, without writing into
             its input; it may return its input, which then stays untouched bit for bit.
+        tower: whose block, as for ``record``.
 
     Raises:
         SiteError: a layer that the model does not have.
         SteeringError: the replacement has another shape.
     """
-    index = model.address.layer(layer, model.name)
+    index = layer_of(model, tower, layer)
 
     def hook(_block: nn.Module, _args: Any, output: Any) -> Any:
         state = state_of(output)
@@ -128,7 +139,7 @@ def edit(model: Model, layer: int, change: Callable[[Tensor], Tensor]) -> Genera
             )
         return with_state(output, new.to(state))
 
-    handle = model.address.block(model.hf, index).register_forward_hook(hook)
+    handle = modules_of(model, tower)[index].register_forward_hook(hook)
     try:
         yield
     finally:

@@ -52,6 +52,9 @@ class Tenancy:
 
     def __init__(self, layers: Mapping[str, Any] | None = None) -> None:
         self._layers = tuple(_described(dict(layers or {})))
+        self.running: Any = None
+        """The inputs that are being run, for those who must know them before the model is called:
+        some families read the pictures of a generation ahead of its first call."""
         self._lock = threading.Lock()
         self._owner: int | None = None
         self._depth = 0
@@ -85,6 +88,15 @@ class Tenancy:
                     _put(one.layer, off, active, scaling)
         finally:
             self._release()
+
+    @contextmanager
+    def announcing(self, inputs: Any) -> Generator[None]:
+        """Say what is being run, for the time that it runs."""
+        before, self.running = self.running, inputs
+        try:
+            yield
+        finally:
+            self.running = before
 
     def _take(self) -> None:
         me = threading.get_ident()

@@ -1,13 +1,12 @@
 """What steering did to answers and captions: exact answers, whole words, paired, with intervals."""
 
-import math
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from shiftlens.activations.occurrences import word_spans
 from shiftlens.core.errors import SteeringError
-from shiftlens.core.intervals import Interval, wilson
+from shiftlens.core.intervals import Interval, paired_difference, wilson
 
 
 def says(text: str, words: Collection[str]) -> bool:
@@ -37,10 +36,7 @@ def share(flags: Sequence[bool]) -> Interval:
     Raises:
         SteeringError: there are none.
     """
-    if not flags:
-        raise SteeringError(
-            "no sample to judge", remedy="take more samples, or others: none qualified"
-        )
+    _require(flags)
     return wilson(sum(map(bool, flags)), len(flags))
 
 
@@ -53,16 +49,17 @@ def moved(before: Sequence[str], after: Sequence[str], source: str, target: str)
 def accuracy_loss(before: Sequence[str], after: Sequence[str], answers: Sequence[str]) -> Interval:
     """Accuracy before minus accuracy after, paired by sample.
 
-    The interval combines the Wilson intervals of the shares that were lost and gained (Newcombe
-    1998, method of recovered variances): where nothing changed, a bootstrap would claim certainty.
+    The interval is ``paired_difference``'s: where nothing changed, a bootstrap would claim
+    certainty.
+
+    Raises:
+        SteeringError: there are no samples.
     """
     rows = list(zip(before, after, answers, strict=True))
-    lost = share([is_answer(a, right) and not is_answer(b, right) for a, b, right in rows])
-    gained = share([is_answer(b, right) and not is_answer(a, right) for a, b, right in rows])
-    loss = lost.estimate - gained.estimate
-    below = math.hypot(lost.estimate - lost.low, gained.high - gained.estimate)
-    above = math.hypot(lost.high - lost.estimate, gained.estimate - gained.low)
-    return Interval(loss, loss - below, loss + above)
+    _require(rows)
+    was = [is_answer(old, right) for old, _, right in rows]
+    now = [is_answer(new, right) for _, new, right in rows]
+    return paired_difference(now, was)
 
 
 def neutralised(text: str, swaps: Mapping[str, str]) -> bool:
@@ -83,6 +80,13 @@ def rest_unchanged(before: str, after: str, swaps: Mapping[str, str]) -> bool:
 def words_of(text: str) -> list[str]:
     """The words of a text in lower case, marks left out."""
     return re.findall(r"\w+", text.lower())
+
+
+def _require(samples: Sequence[object]) -> None:
+    if not samples:
+        raise SteeringError(
+            "no sample to judge", remedy="take more samples, or others: none qualified"
+        )
 
 
 def _bare(text: str) -> str:

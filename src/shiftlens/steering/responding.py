@@ -1,21 +1,22 @@
 """``steer_responses``: answers of many samples under steering, two-pass gates included."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 
 import torch
 
 from shiftlens.activations.capture import catch_own
+from shiftlens.activations.site import Site
 from shiftlens.activations.tokens import Failed, Missed, Said
+from shiftlens.core.errors import DataError, SteeringError
 from shiftlens.core.progress import Progress, Silent
 from shiftlens.data.images import open_image
 from shiftlens.data.sample import Sample
 from shiftlens.models.generation import decode, generate
 from shiftlens.models.model import Model, Response
 from shiftlens.models.prompts import Turn, encode_turns
-from shiftlens.steering.applying import Intervention, steer
+from shiftlens.steering.applying import Intervention, open_steering
 from shiftlens.steering.gates import TwoPassGate
-from shiftlens.steering.receipt import Receipt, merged
+from shiftlens.steering.receipt import Receipt, merged, require_effect
 
 
 def steer_responses(
@@ -25,6 +26,7 @@ def steer_responses(
     *,
     max_new_tokens: int = 64,
     batch_size: int = 32,
+    first_token_kl: bool = False,
     progress: Progress | None = None,
 ) -> tuple[list[Response], Receipt]:
     """Greedy responses to samples under interventions.
@@ -35,6 +37,7 @@ def steer_responses(
         interventions: vectors with their strengths, scopes and gates.
         max_new_tokens: where to stop when the model does not.
         batch_size: how many samples at once.
+        first_token_kl: measure how far the first token's distribution is moved.
         progress: who is told.
 
     Returns:
@@ -44,6 +47,12 @@ def steer_responses(
         SteeringError: see ``steer``.
         DataError: a picture cannot be read.
     """
+    if not interventions:
+        raise SteeringError("no vector to steer with")
+    if not samples:
+        raise DataError("no samples to steer", allowed="at least one")
+    if batch_size < 1:
+        raise DataError(f"a batch of {batch_size} samples", allowed="at least 1")
     listener, said, receipts = progress or Silent(), list[Response](), list[Receipt]()
     listener.start("steered answers", len(samples))
     try:
@@ -56,14 +65,17 @@ def steer_responses(
                 else None
                 for one in interventions
             ]
-            with ExitStack() as stack:
-                receipt = stack.enter_context(steer(model, interventions, decisions=decisions))
+            with open_steering(
+                model, interventions, decisions, first_token_kl=first_token_kl
+            ) as receipt:
                 said += generate(model, encode_turns(model, turns), max_new_tokens=max_new_tokens)
             receipts.append(receipt)
             listener.advance(len(batch))
     finally:
         listener.stop()
-    return said, merged(receipts)
+    whole = merged(receipts)
+    require_effect(whole)
+    return said, whole
 
 
 def _first_pass(
@@ -73,10 +85,11 @@ def _first_pass(
     gate: TwoPassGate,
     max_new_tokens: int,
 ) -> list[bool]:
-    """Decisions from an unsteered answer: open where the gate's word is said in its concept."""
-    site = gate.inner.concepts.site
+    """Decisions from an unsteered answer: open where what the gate reads is there, and opens it."""
+    layer = model.address.layer(gate.layer, model.name)
+    site = Site(layer, gate.selection)
     caught = catch_own(model, turns, site, max_new_tokens)
-    states = caught.states[site.layers[0]]
+    states = caught.states[layer]
     found: dict[int, torch.Tensor] = {}
     for index, (sample, response) in enumerate(zip(samples, caught.responses, strict=True)):
         said = Said(
@@ -86,12 +99,13 @@ def _first_pass(
             lambda ids: decode(model, ids),
         )
         try:
-            position = site.tokens.picks(sample, said)[0].positions[0]
+            positions = site.tokens.picks(sample, said)[0].positions
         except (Missed, Failed):
             continue
-        found[index] = states[index, position]
+        found[index] = states[index, list(positions)].mean(dim=0)
     opened = [False] * len(samples)
     if found:
-        for index, flag in zip(found, gate.decide(torch.stack(list(found.values()))), strict=True):
-            opened[index] = bool(flag)
+        flags = gate.inner.opens(torch.stack(list(found.values())))
+        for index, flag in zip(found, flags.tolist(), strict=True):
+            opened[index] = flag
     return opened

@@ -14,18 +14,18 @@ from shiftlens.models.hooks import record
 from shiftlens.models.model import Model
 from shiftlens.models.prompts import encode
 from shiftlens.steering.applying import Intervention, steer
-from shiftlens.steering.gates import Gate
+from shiftlens.steering.gates import StateGate
 
 
 @dataclass(frozen=True, eq=False)
-class Fixed(Gate):
+class Fixed(StateGate):
     """A gate with known decisions that remembers what it was shown."""
 
     layer: int
     flags: tuple[bool, ...]
     seen: list[torch.Tensor]
 
-    def decide(self, states: torch.Tensor) -> torch.Tensor:
+    def opens(self, states: torch.Tensor) -> torch.Tensor:
         self.seen.append(states.clone())
         return torch.tensor(self.flags[: len(states)])
 
@@ -116,7 +116,7 @@ def test_a_gate_reads_the_last_prompt_state_before_the_edit(
     with record(tiny, [1]) as plain:
         generate(tiny, inputs, max_new_tokens=3)
     gate = _fixed(1, True, False, True)
-    with steer(tiny, build_vector(layer=1, length=50.0), scope="all", gate=gate):
+    with steer(tiny, build_vector(layer=1, length=50.0), gate=gate):
         generate(tiny, inputs, max_new_tokens=3)
     assert len(gate.seen) == 1, "decided once, for the whole response"
     assert gate.seen[0].equal(plain.states[1][0][:, -1])
@@ -187,11 +187,11 @@ def test_a_batch_has_the_receipt_of_its_samples(brief: Model, questions: list[Sa
 
 def test_several_vectors_have_a_receipt_each(tiny: Model, questions: list[Sample]) -> None:
     first, second = build_vector(layer=0, seed=1), build_vector(layer=2, seed=2)
-    closed = Intervention(second, strength=2.0, scope="all", gate=_fixed(1, False))
+    closed = Intervention(second, strength=2.0, scope="last_prompt", gate=_fixed(1, False))
     with steer(tiny, [first, closed], strength=0.5) as receipt:
         generate(tiny, encode(tiny, questions[:1]), max_new_tokens=2)
     shown = [(one.name, one.layer, one.strength, one.scope) for one in receipt.vectors]
-    assert shown == [("random 1", 0, 0.5, "response"), ("random 2", 2, 2.0, "all")]
+    assert shown == [("random 1", 0, 0.5, "response"), ("random 2", 2, 2.0, "last_prompt")]
     assert [one.tokens for one in receipt.vectors] == [2, 0]
 
 

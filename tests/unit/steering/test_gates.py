@@ -11,8 +11,8 @@ from shiftlens.activations.site import Site
 from shiftlens.activations.store import ActivationStore
 from shiftlens.concepts.concepts import Concepts
 from shiftlens.core.errors import GroundingError, SteeringError
-from shiftlens.steering.gates import NearestConcept, TwoPassGate
-from shiftlens.steering.lda import LDA, _stratified
+from shiftlens.steering.gates import LDA, LogisticProbe, NearestConcept, TwoPassGate
+from shiftlens.steering.gates.fitting import folds_of
 from shiftlens.steering.whitening import Whitening, shrunk_covariance
 
 N, D = 160, 12
@@ -43,12 +43,12 @@ def _rates(decisions: torch.Tensor, truth: list[bool]) -> tuple[float, float]:
 def test_lda_separates_two_classes_on_rows_it_never_saw(tmp_path: Path) -> None:
     gate = LDA.fit(_store(tmp_path, *_classes(6.0, 30.0)), lambda row: row.labels["yes"])
     states, truth = _classes(6.0, 30.0, seed=1)
-    hits, alarms = _rates(gate.decide(states), truth)
+    hits, alarms = _rates(gate.opens(states), truth)
     assert hits > 0.95
     assert alarms < 0.05
-    assert gate.held_out["true_positive"] > 0.9
-    assert gate.held_out["false_positive"] < 0.1
-    assert gate.held_out["rows"] == 48  # 30 % of each class
+    assert gate.held_out.true_positive > 0.9
+    assert gate.held_out.false_positive < 0.1
+    assert gate.held_out.rows == N  # each row is scored by a probe that has not seen it
     assert gate.describe()["layer"] == gate.layer == 0
 
 
@@ -61,7 +61,7 @@ def test_twin_the_plain_difference_of_means_does_not(tmp_path: Path) -> None:
     fresh, labels = _classes(6.0, 300.0, seed=1)
     middle = float(((states[yes].mean(dim=0) + states[~yes].mean(dim=0)) / 2) @ plain)
     hits, alarms = _rates(fresh @ plain > middle, labels)
-    ours = _rates(gate.decide(fresh), labels)
+    ours = _rates(gate.opens(fresh), labels)
     assert hits - alarms < 0.5 < 0.8 < ours[0] - ours[1]
 
 
@@ -75,21 +75,28 @@ def test_lda_is_fisher_s_discriminant(tmp_path: Path) -> None:
     assert float(cosine) > 0.99
 
 
-def test_lda_chooses_its_threshold_on_rows_that_the_weights_have_not_seen(tmp_path: Path) -> None:
-    states, truth = _classes(1.0, 1.0)
-    gate = LDA.fit(_store(tmp_path, states, truth), truth)
-    rest = torch.from_numpy(~_stratified(np.array(truth), 0.3, 0))
-    scores, flags = (states @ gate.weights)[rest], torch.tensor(truth)[rest].tolist()
+def test_held_out_rates_are_of_rows_that_the_probe_has_not_seen(tmp_path: Path) -> None:
+    """With fewer rows than axes a probe tells anything apart on its own rows, and nothing else."""
+    random = torch.Generator().manual_seed(0)
+    noise = torch.randn(40, 60, generator=random)
+    truth = [row % 2 == 0 for row in range(40)]
+    gate = LogisticProbe.fit(_store(tmp_path, noise, truth), truth)
+    hits, alarms = _rates(gate.opens(noise), truth)
+    assert hits - alarms > 0.9, "its own rows"
+    assert gate.held_out.true_positive - gate.held_out.false_positive < 0.5
 
-    def gain(threshold: float) -> float:
-        hits, alarms = _rates(scores > threshold, flags)
-        return hits - alarms
 
-    best = max(gain(float(score) - 1e-6) for score in scores)
-    assert gain(gate.threshold) == pytest.approx(best)
-    ranked = sorted(scores.tolist())
-    above = next(i for i, score in enumerate(ranked) if score > gate.threshold)
-    assert gate.threshold == pytest.approx((ranked[above - 1] + ranked[above]) / 2, abs=1e-4)
+def test_rows_of_one_picture_are_in_one_fold() -> None:
+    truth = np.array([row % 2 == 0 for row in range(40)])
+    groups = [f"picture {row // 4}" for row in range(40)]
+    number = folds_of(truth, groups, 5, 0)
+    assert sorted(set(number.tolist())) == [0, 1, 2, 3, 4]
+    for start in range(0, 40, 4):
+        assert len(set(number[start : start + 4].tolist())) == 1
+    alone = folds_of(truth, [str(row) for row in range(40)], 5, 0)  # twin: rows of their own
+    assert any(len(set(alone[start : start + 4].tolist())) > 1 for start in range(0, 40, 4))
+    with pytest.raises(SteeringError, match="5 folds of rows from 2 pictures"):
+        folds_of(truth, [str(row // 20) for row in range(40)], 5, 0)
 
 
 def test_lda_same_seed_same_gate(tmp_path: Path) -> None:
@@ -107,7 +114,7 @@ def test_lda_with_shuffled_labels_is_no_gate(tmp_path: Path) -> None:
     truth = [row % 2 == 0 for row in range(600)]
     gate = LDA.fit(_store(tmp_path, states, truth), truth)
     fresh, labels = _classes(0.0, 1.0, seed=1, n=600)
-    hits, alarms = _rates(gate.decide(fresh), labels)
+    hits, alarms = _rates(gate.opens(fresh), labels)
     assert abs(hits - alarms) < 0.15
 
 
@@ -148,8 +155,8 @@ def test_nearest_concept_opens_where_a_chosen_one_is_nearest() -> None:
     concepts = _concepts(6.0)
     gate = NearestConcept.of(concepts, ["dog"])
     assert gate.chosen == frozenset({0})
-    assert gate.decide(concepts.vectors).tolist() == [True, False]
-    assert NearestConcept.of(concepts, [1, "dog"]).decide(concepts.vectors).tolist() == [True, True]
+    assert gate.opens(concepts.vectors).tolist() == [True, False]
+    assert NearestConcept.of(concepts, [1, "dog"]).opens(concepts.vectors).tolist() == [True, True]
     shown = gate.describe()
     assert (shown["concepts"], shown["whitened"]) == ([0], False)
 
@@ -162,7 +169,7 @@ def test_whitening_saves_the_nearest_concept_gate(tmp_path: Path) -> None:
     plain = NearestConcept.of(concepts, [0])
     whitened = NearestConcept.of(concepts, [0], _store(tmp_path, states, truth))
     fresh, labels = _classes(6.0, 40.0, seed=1, n=600)
-    bad, good = (_rates(gate.decide(fresh), labels) for gate in (plain, whitened))
+    bad, good = (_rates(gate.opens(fresh), labels) for gate in (plain, whitened))
     assert bad[0] - bad[1] < 0.2
     assert good[0] - good[1] > 0.6
     assert whitened.describe()["whitened"]
@@ -188,7 +195,7 @@ def test_directions_and_unknown_concepts_are_refused() -> None:
 def test_a_two_pass_gate_is_named_so_and_decides_as_its_inner_one() -> None:
     concepts = _concepts(6.0)
     gate = TwoPassGate(NearestConcept.of(concepts, ["dog"]))
-    assert gate.decide(concepts.vectors).tolist() == [True, False]
+    assert gate.inner.opens(concepts.vectors).tolist() == [True, False]
     assert gate.describe()["gate"] == "two-pass nearest concept"
 
 

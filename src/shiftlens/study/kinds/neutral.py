@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 def study_neutral(context: Context, spec: NeutralSpec) -> Result:
-    """One concept-to-concept vector and one nearest-concept gate for every gendered word.
+    """One vector and one nearest-concept gate for every gendered word.
 
-    The gate is about a word of the response, so it is decided from an unsteered pass.
+    At the last block the gate decides at every step, and opens where the word is about to be said;
+    before it nobody knows yet what will be said, and it is decided from an unsteered pass.
     """
     from shiftlens.activations import tokens
     from shiftlens.activations.site import Site
-    from shiftlens.steering.applying import Intervention
-    from shiftlens.steering.directions import random_like
     from shiftlens.steering.outcomes import neutralised, rest_unchanged, says, share
+    from shiftlens.steering.random_controls import random_like_this
 
     trial = Trial.begin(context, spec)
     spec = replace(spec, swaps={k.lower(): v.lower() for k, v in spec.swaps.items()})
@@ -38,11 +38,7 @@ def study_neutral(context: Context, spec: NeutralSpec) -> Result:
         raise SteeringError(f"no caption of {spec.data!r} says {' or '.join(spec.swaps)}")
     samples, before = [trial.judge[i] for i in chosen], [said[i] for i in chosen]
     after, opened = trial.gated(samples, interventions, "gated")
-    controls = [
-        Intervention(random_like(one.vector, context.experiment.seed), one.strength, one.scope,
-                     one.gate)
-        for one in interventions
-    ]  # fmt: skip
+    controls = [random_like_this(one, context.experiment.seed) for one in interventions]
     random = trial.steered(samples, controls, "random direction")
     done = [neutralised(text, spec.swaps) for text in after]
     kept = [
@@ -74,7 +70,8 @@ def study_neutral(context: Context, spec: NeutralSpec) -> Result:
     return trial.result(
         len(samples),
         "From the mean state that emits the gendered word to the one that emits the neutral word, "
-        "added only where an unsteered answer's state is nearest to a concept of that word.",
+        "added only where a state is nearest to a concept of that word and, at the last block, "
+        "about to say it.",
         shown,
         kind="neutral",
         neutralised=effect.estimate,
@@ -88,8 +85,10 @@ def _interventions(
     from shiftlens.concepts.kmeans import KMeans
     from shiftlens.concepts.learning import learn
     from shiftlens.steering.directions import mean_difference
-    from shiftlens.steering.gates import NearestConcept, TwoPassGate
+    from shiftlens.steering.gates import AboutToSay, NearestConcept, TwoPassGate
 
+    layer = trial.model.address.layer(spec.layer, trial.model.name)
+    last = layer == trial.model.address.n_layers - 1
     concepts = learn(store, KMeans(k=spec.k, seed=trial.context.experiment.seed))
     labels, rows = concepts.assign(store.states()).tolist(), store.rows
     counts = Counter((label, row.word.lower()) for label, row in zip(labels, rows, strict=True))
@@ -112,7 +111,9 @@ def _interventions(
             name=f"{gendered} to {neutral}",
         )
         trial.keep(vector, f"{gendered}-to-{neutral}")
-        gate = TwoPassGate(NearestConcept.of(concepts, own, store))
+        nearest = NearestConcept.of(concepts, own, store)
+        said = AboutToSay.of(trial.model, gendered) if last else None
+        gate = nearest.at_every_step() & said if said else TwoPassGate(nearest)
         found.append(trial.intervene(vector, gate=gate))
     return found
 

@@ -12,7 +12,7 @@ from shiftlens.study.trial import Trial
 
 if TYPE_CHECKING:
     from shiftlens.concepts.vectors import SteeringVector
-    from shiftlens.steering.lda import LDA
+    from shiftlens.steering.gates import LinearGate
 
 
 def study_refusal(context: Context, spec: RefusalSpec) -> Result:
@@ -75,11 +75,11 @@ def study_refusal(context: Context, spec: RefusalSpec) -> Result:
     )
 
 
-def _fit(trial: Trial, spec: RefusalSpec, seen: Samples) -> "tuple[SteeringVector, LDA]":
+def _fit(trial: Trial, spec: RefusalSpec, seen: Samples) -> "tuple[SteeringVector, LinearGate]":
     from shiftlens.activations import tokens
     from shiftlens.activations.site import Site
     from shiftlens.steering.directions import mean_difference
-    from shiftlens.steering.lda import LDA
+    from shiftlens.steering.gates import LDA
     from shiftlens.steering.outcomes import refuses
 
     layer, gate_layer = (

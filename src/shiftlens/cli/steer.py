@@ -1,0 +1,76 @@
+"""``shiftlens steer``: one question, answered without and with steering, and the receipt."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shiftlens.cli.steering_options import layer_numbers, layers_of
+from shiftlens.cli.terminal import console, print_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    app.command("steer")(steer)
+
+
+def steer(
+    model: Annotated[str, typer.Argument(help="The model: a directory, an id, or world:base.")],
+    prompt: Annotated[str, typer.Argument(help="What is asked.")],
+    vector: Annotated[
+        list[Path], typer.Option("--vector", "-v", help="A saved vector or affine edit; repeat it.")
+    ],
+    image: Annotated[Path | None, typer.Option("--image", "-i", help="The picture.")] = None,
+    strength: Annotated[float, typer.Option(help="How much of it; 1 is the whole vector.")] = 1.0,
+    scope: Annotated[
+        str, typer.Option(help="Positions: response, all, prompt, image:0, words:dog, ...")
+    ] = "response",
+    operator: Annotated[
+        str, typer.Option(help="add, add-keeping-norm, ablate, move-to:TARGET.")
+    ] = "add",
+    layers: Annotated[
+        str, typer.Option(help="Blocks to steer after: 3,4 or all; the vector's own.")
+    ] = "",
+    gate: Annotated[
+        list[str] | None,
+        typer.Option(help="says:WORDS, end, prompt:WORDS, probe:FILE, not:...; all must be open."),
+    ] = None,
+    adapter: Annotated[str | None, typer.Option(help="An adapter of the model.")] = None,
+    kl: Annotated[
+        bool, typer.Option("--kl", help="Measure how far the first token is moved.")
+    ] = False,
+    max_new_tokens: Annotated[int, typer.Option(help="Where an answer is cut off.")] = 64,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, mps.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print answers and receipt.")] = False,
+) -> None:
+    """Answer one question without and with steering, and say what was touched.
+
+    Example: shiftlens steer world:base "Is there a dog?" -i dog.png -v demo/steering/answer/vector
+    """
+    layer_numbers(layers)  # finds a mistake before anything is loaded
+    from shiftlens.models.loading import load_model
+    from shiftlens.steering.applying import steer as steering
+    from shiftlens.steering.reading import read_interventions
+
+    asked = load_model(model, adapter=adapter, device=device, dtype=dtype)
+    wanted = read_interventions(
+        asked,
+        vector,
+        strength=strength,
+        scope=scope,
+        operator=operator,
+        layers=layers_of(layers, asked),
+        gates=gate or (),
+    )
+    options: dict[str, Any] = {"max_new_tokens": max_new_tokens}
+    before = asked.generate(image, prompt, **options)
+    with steering(asked, wanted, first_token_kl=kl) as receipt:
+        after = asked.generate(image, prompt, **options)
+    if as_json:
+        print_json({"unsteered": before, "steered": after, "receipt": receipt.to_dict()})
+        return
+    screen = console()
+    screen.print(f"unsteered  {before}", markup=False, soft_wrap=True)
+    screen.print(f"steered    {after}", markup=False, soft_wrap=True)
+    screen.print(receipt.summary(), markup=False, soft_wrap=True, style="dim")

@@ -1,0 +1,209 @@
+"""The page of a search: what was chosen, what held-out data say of it, and every cell."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from shiftlens.core.errors import DataError
+from shiftlens.core.manifest import write_atomic
+from shiftlens.reporting import numbers
+from shiftlens.reporting.checking import require
+from shiftlens.reporting.fronts import front_chart, worst
+from shiftlens.reporting.html import embedded_json
+from shiftlens.reporting.intervals import measure_bars
+from shiftlens.reporting.summary import Finding
+
+_SCHEMA = 1
+_PARTS = {
+    "about": Mapping,
+    "budgets": list,
+    "standings": Mapping,
+    "chosen": int,
+    "fronts": Mapping,
+    "controls": list,
+    "cells": list,
+    "held_out": Mapping,
+    "held_out_unsteered": Mapping,
+    "winners_curse": Mapping,
+}
+_LABELS = {
+    "loss": "accuracy lost off target",
+    "accuracy": "accuracy lost on other answers",
+    "first_token_kl": "first token moved, nats",
+    "repeats": "more repetition",
+    "dose": "dose",
+}
+
+
+def write_search_page(data: Mapping[str, Any], path: str | Path) -> Path:
+    """Draw a search (docs/search.md) as one page that loads nothing.
+
+    Args:
+        data: ``Search.to_dict()``; it is embedded as it is.
+        path: the HTML file; replaced in one step.
+
+    Raises:
+        DataError: another kind or schema, or a part that is missing.
+        MachineError: the disk is full.
+    """
+    document = numbers.clean(data)
+    if (document.get("kind"), document.get("schema")) != ("search", _SCHEMA):
+        raise DataError(
+            f"a {document.get('kind')!r} of schema {document.get('schema')!r} is no search",
+            allowed=f"'search' of schema {_SCHEMA}",
+        )
+    require(document, _PARTS, "the search's data")
+    target = Path(path)
+    write_atomic(target, _page(document).encode("utf-8", errors="replace"))
+    return target
+
+
+def cost_label(cost: str) -> str:
+    """A kind of cost, or one of several, in words."""
+    head, _, data = cost.partition(":")
+    label = _LABELS.get(head, head.replace("_", " "))
+    return f"{label} ({data})" if data else label
+
+
+def _page(document: Mapping[str, Any]) -> str:
+    script = _asset("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    heads = _heads(document)
+    charts = [front_chart(document, cost, cost_label(cost)) for cost in document["fronts"]]
+    return (
+        _environment()
+        .get_template("search.html.j2")
+        .render(
+            data=document,
+            symbols=[],
+            style=Markup(_asset("style.css") + _asset("search.css")),
+            script=Markup(script),
+            script_hash=f"sha256-{digest}",
+            document=embedded_json(document),
+            findings=_findings(document),
+            charts=[one for one in charts if one is not None],
+            edge=[document["cells"][at] for at in document["fronts"][document["against"]]],
+            heads=heads,
+            labels={head: cost_label(head) for head in heads},
+            rows=_rows(document, heads),
+            effects=measure_bars(_effects(document)),
+            costs=[measure_bars(_costs(document, head)) for head in heads],
+            settings=_settings(document["about"]),
+        )
+    )
+
+
+def _findings(document: Mapping[str, Any]) -> list[Finding]:
+    mine, curse = document["held_out"]["effect"], document["winners_curse"]
+    above = document["above_controls"]
+    said = "above every random direction" if above else "not surely above random directions"
+    fall = f"{numbers.signed(curse['estimate'])} {numbers.bounds(curse)}"
+    return [
+        Finding(
+            "What was chosen?",
+            document["cells"][document["chosen"]]["name"],
+            (f"one of {len(document['cells'])} cells",),
+            "plain",
+        ),
+        Finding(
+            "Does it work on samples that did not choose it?",
+            f"{numbers.decimal(mine['estimate'])} {numbers.bounds(mine)}",
+            (f"{said} of equal length", f"winner’s curse: {fall}"),
+            "good" if above else "mixed",
+        ),
+        _budgets(document["standings"]),
+    ]
+
+
+def _budgets(standings: Mapping[str, str]) -> Finding:
+    """Whether budgets were kept on held-out samples, the worst of them first."""
+    heading = "Did it keep the budgets?"
+    if not standings:
+        free = "the greatest effect was chosen, whatever it cost"
+        return Finding(heading, "no budget was set", (free,), "plain")
+    lines = tuple(f"{budget}: {said}" for budget, said in standings.items())
+    if "broken" in standings.values():
+        return Finding(heading, "no", lines, "mixed")
+    if "undecided" in standings.values():
+        return Finding(heading, "not decided by these data", lines, "plain")
+    return Finding(heading, "yes", lines, "good")
+
+
+def _effects(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rows = [
+        ("chosen setting", document["held_out"]),
+        ("unsteered", document["held_out_unsteered"]),
+        *((f"{one['name']} direction", one) for one in document["controls"]),
+    ]
+    return [{"label": label, **one["effect"]} for label, one in rows if one["effect"]]
+
+
+def _settings(about: Mapping[str, Any]) -> str:
+    """The task in words: ``answers: source yes, target no``."""
+    rest = {key: value for key, value in about["task"].items() if key != "name"}
+    return f"{about['task']['name']}: " + ", ".join(f"{k} {v}" for k, v in rest.items())
+
+
+def _costs(document: Mapping[str, Any], head: str) -> list[dict[str, Any]]:
+    """Costs of one kind on the reporting half, with their budgets."""
+    limits = dict(text.split(" <= ") for text in document["budgets"])
+    found: list[dict[str, Any]] = []
+    for name, one in document["held_out"]["costs"].items():
+        if name.partition(":")[0] != head:
+            continue
+        limit = limits.get(name, limits.get(name.partition(":")[0]))
+        held = None if limit is None else one["estimate"] <= float(limit)
+        goal = {} if limit is None else {"goal": f"<= {float(limit):f}", "holds": held}
+        found.append({"label": cost_label(name), **one, **goal})
+    return found
+
+
+def _heads(document: Mapping[str, Any]) -> list[str]:
+    return list(dict.fromkeys(name.partition(":")[0] for name in document["held_out"]["costs"]))
+
+
+def _rows(document: Mapping[str, Any], heads: list[str]) -> list[dict[str, Any]]:
+    """Cells by effect, those that were asked everything first; what is shown of each."""
+    best, edge = document["chosen"], set(document["fronts"][document["against"]])
+    rows = [
+        {
+            **one,
+            "worst": {head: worst(one, head) for head in heads},
+            "mark": "chosen" if place == best else "on the front" if place in edge else "",
+        }
+        for place, one in enumerate(document["cells"])
+    ]
+    sign = 1.0 if document["held_out"]["lower_is_better"] else -1.0
+
+    def order(row: Mapping[str, Any]) -> tuple[bool, float]:
+        effect = row["effect"]
+        return bool(row["dropped"]), sign * effect["estimate"] if effect else float("inf")
+
+    return sorted(rows, key=order)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("shiftlens.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        decimal=numbers.decimal, count=numbers.count, bounds=numbers.bounds, signed=numbers.signed
+    )
+    environment.tests["known"] = numbers.is_number
+    return environment
+
+
+def _asset(name: str) -> str:
+    return (files("shiftlens.reporting") / "templates" / name).read_text(encoding="utf-8")
