@@ -6,8 +6,14 @@ import json
 from benchmarks import callback, world
 from benchmarks.figures import Figure, print_table
 from benchmarks.shift import running
+from benchmarks.steering import running as steering
 
-ALL = {"world": world.measure, "shift": running.measure, "callback": callback.measure}
+ALL = {
+    "world": world.measure,
+    "shift": running.measure,
+    "callback": callback.measure,
+    "steering": steering.measure,
+}
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--json", action="store_true", help="print JSON instead of tables")

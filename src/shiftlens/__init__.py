@@ -23,6 +23,7 @@ _HOMES = {
     "compare_datasets": "shiftlens.shift.datasets",
     "diff": "shiftlens.study.diff.running",
     "discover": "shiftlens.steering.discovering",
+    "evaluate": "shiftlens.steering.evaluating.evaluate",
     "ground": "shiftlens.concepts.grounding.ground",
     "harvest": "shiftlens.activations.harvesting",
     "learn": "shiftlens.concepts.learning",
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from shiftlens.shift.trajectory import trajectory as trajectory
     from shiftlens.steering.applying import steer as steer
     from shiftlens.steering.discovering import discover as discover
+    from shiftlens.steering.evaluating.evaluate import evaluate as evaluate
     from shiftlens.steering.searching.search import search as search
     from shiftlens.study.diff.running import diff as diff
 

@@ -19,6 +19,7 @@ from shiftlens.cli import (
     demo,
     diff,
     discover,
+    evaluate,
     placebo,
     run,
     search,
@@ -50,7 +51,7 @@ def _root(
         raise typer.Exit
 
 
-for verb in (check, demo, diff, discover, placebo, run, search, steer, trajectory, world):
+for verb in (check, demo, diff, discover, evaluate, placebo, run, search, steer, trajectory, world):
     verb.register(app)
 
 

@@ -4,11 +4,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, get_origin
 
 from shiftlens.core.errors import SteeringError
 from shiftlens.core.registry import Registry
-from shiftlens.steering.tasks.task import Task
+from shiftlens.steering.tasks.task import Task, words_from
 
 tasks: Registry[Callable[..., Task]] = Registry("task")
 """What makes a task of its settings; importing a task's module adds it."""
@@ -52,13 +52,16 @@ def _of_its_kind(key: str, value: Any, known: Sequence[Field[Any]]) -> Any:
     """A setting as its field wants it: an answer such as 3 is a text, whatever it looks like.
 
     Raises:
-        SteeringError: a number or a mapping is wanted, and something else is given.
+        SteeringError: a number, words or a mapping is wanted, and something else is given.
     """
     kind = next((one.type for one in known if one.name == key), None)
     if kind is str and not isinstance(value, str):
         return json.dumps(value)
     if kind is int and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
         raise SteeringError(f"{key} = {value!r}", allowed="a whole number from 1 up")
-    if getattr(kind, "__origin__", None) is Mapping and not isinstance(value, Mapping):
+    origin = get_origin(kind)
+    if origin is Sequence:
+        return words_from(value, key)
+    if origin is Mapping and not isinstance(value, Mapping):
         raise SteeringError(f"{key} = {value!r}", allowed='{"man": "person", ...}')
     return value

@@ -1,0 +1,244 @@
+"""``shiftlens evaluate``: steering beside an instruction and a fine-tuned model, with its costs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shiftlens.cli.steering_options import layer_numbers, layers_of, named_sources, setting
+from shiftlens.cli.terminal import print_json, progress
+
+if TYPE_CHECKING:
+    from shiftlens.models.model import Model
+    from shiftlens.steering.arms import Arm
+    from shiftlens.steering.evaluating import Trial
+    from shiftlens.steering.intervening import Intervention
+    from shiftlens.steering.tasks.task import Task
+
+RESULT = "evaluation.json"
+_BESIDE = "vqa"  # what off-target data are judged by: it needs nothing but right answers
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    app.command("evaluate")(evaluate)
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Who is steered: a directory or an id.")],
+    data: Annotated[
+        str, typer.Argument(help="What it is asked: a folder, a .jsonl file, or world:yesno.")
+    ],
+    task: Annotated[
+        str,
+        typer.Option(help="What answers are judged by: answers, vqa, style, gender, safety, ..."),
+    ] = "answers",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting of the task: key=value; repeatable."),
+    ] = None,
+    vector: Annotated[
+        list[Path] | None,
+        typer.Option("--vector", "-v", help="A saved vector or affine edit; several act at once."),
+    ] = None,
+    strength: Annotated[float, typer.Option(help="How much of it; 1 is the whole vector.")] = 1.0,
+    scope: Annotated[
+        str, typer.Option(help="Positions: response, all, prompt, image:0, words:dog, ...")
+    ] = "response",
+    operator: Annotated[
+        str, typer.Option(help="add, add-keeping-norm, ablate, move-to:TARGET.")
+    ] = "add",
+    layers: Annotated[
+        str, typer.Option(help="Blocks to steer after: 3,4 or all; the vector's own.")
+    ] = "",
+    gate: Annotated[
+        list[str] | None,
+        typer.Option(help="says:WORDS, end, prompt:WORDS, probe:FILE, not:...; all must be open."),
+    ] = None,
+    instruction: Annotated[
+        str, typer.Option(help='Put before every prompt instead: "Always answer no."')
+    ] = "",
+    tuned: Annotated[
+        str | None, typer.Option(help="A fine-tuned model, or an adapter, to compare with.")
+    ] = None,
+    off_target: Annotated[
+        list[str] | None,
+        typer.Option(help="DATA or DATA:TASK whose answers must stay right; repeatable."),
+    ] = None,
+    controls: Annotated[int, typer.Option(help="Random directions to compare with.")] = 3,
+    fluency: Annotated[
+        bool, typer.Option("--fluency/--no-fluency", help="Measure whether answers are language.")
+    ] = True,
+    prompt: Annotated[str | None, typer.Option(help="Asked about every picture.")] = None,
+    n: Annotated[int, typer.Option("--n", "-n", help="Samples of each data set, at most.")] = 200,
+    seed: Annotated[int, typer.Option(help="Of samples and random directions.")] = 0,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the result goes.")] = Path(
+        "runs/evaluate"
+    ),
+    batch_size: Annotated[int, typer.Option(help="Samples at once.")] = 32,
+    adapter: Annotated[str | None, typer.Option(help="Steer the model with this adapter.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, mps.")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="Of the weights: float32, bfloat16, float16.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print evaluation.json instead of tables.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would cost, and stop.")
+    ] = False,
+) -> None:
+    """Measure what steering does and what it costs, beside the same said in words or trained.
+
+    Give data that the vector was not fitted on: another --seed of world data draws other pictures.
+
+    Example: shiftlens evaluate world:base world:yesno --set source=yes --set target=no -v no_vector
+    """
+    # These find mistakes before anything is read or loaded.
+    layer_numbers(layers)
+    _check(n, controls, vector, instruction, tuned)
+    judged = _tasks(data, task, settings or (), off_target or ())
+    if dry_run:
+        from shiftlens.cli.evaluate_summary import print_cost
+
+        arms = [bool(vector), bool(instruction.strip()), tuned is not None]
+        told = _cost([one for *_, one in judged], n, arms, controls, fluency, batch_size)
+        print_cost(told, as_json=as_json)
+        return
+    from shiftlens.steering.evaluating import evaluate as run
+    from shiftlens.steering.reading import read_interventions
+
+    trials = [
+        _trial(name, source, one, out, n, seed, prompt if at == 0 else None)
+        for at, (name, source, one) in enumerate(judged)
+    ]
+    loaded, other = _load(model, tuned, adapter, device, dtype)
+    wanted = (
+        read_interventions(
+            loaded,
+            vector,
+            strength=strength,
+            scope=scope,
+            operator=operator,
+            layers=layers_of(layers, loaded),
+            gates=gate or (),
+        )
+        if vector
+        else []
+    )
+    found = run(
+        loaded,
+        trials,
+        _arms(wanted, instruction, other),
+        controls=controls,
+        fluency=fluency,
+        batch_size=batch_size,
+        seed=seed,
+        progress=progress(quiet=quiet or as_json),
+    )
+    found.save(out / RESULT)
+    if as_json:
+        print_json(found.to_dict())
+    elif not quiet:
+        from shiftlens.cli.evaluate_summary import print_evaluation
+
+        print_evaluation(found, out / RESULT)
+
+
+def _check(
+    n: int, controls: int, vector: Sequence[Path] | None, instruction: str, tuned: str | None
+) -> None:
+    if n < 1:
+        raise typer.BadParameter("at least one sample", param_hint="--n")
+    if controls < 0:
+        raise typer.BadParameter("0 or more random directions", param_hint="--controls")
+    if not (vector or instruction.strip() or tuned):
+        raise typer.BadParameter(
+            "nothing to evaluate: a vector, an instruction, or a fine-tuned model",
+            param_hint="--vector, --instruction, --tuned",
+        )
+
+
+def _tasks(
+    data: str, task: str, settings: Sequence[str], off_target: Sequence[str]
+) -> "list[tuple[str, str, Task]]":
+    """Names, data and tasks of all trials, the target's first."""
+    from shiftlens.steering.tasks.registry import make_task
+
+    asked = [(data, task), *map(_split, off_target)]
+    first = make_task(task, dict(setting(one) for one in settings))
+    made = [first, *(make_task(name, {}) for _, name in asked[1:])]
+    names = [name for name, _ in named_sources([source for source, _ in asked])]
+    return [(n, source, one) for n, (source, _), one in zip(names, asked, made, strict=True)]
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Data and task of ``DATA[:TASK]``; the part behind the colon may belong to the data."""
+    from importlib import import_module
+
+    from shiftlens.data.sources import is_provided
+    from shiftlens.steering.tasks.registry import tasks
+
+    import_module("shiftlens.steering.tasks")
+    source, _, task = text.rpartition(":")
+    if source and task in tasks.names() and not (":" not in source and is_provided(text)):
+        return source, task
+    return text, _BESIDE
+
+
+def _trial(
+    name: str, source: str, task: "Task", out: Path, n: int, seed: int, prompt: str | None
+) -> "Trial":
+    from shiftlens.cli.diff_inputs import samples_of
+    from shiftlens.steering.evaluating import Trial
+
+    return Trial(name, task, samples_of(source, out, n, seed, prompt))
+
+
+def _load(
+    model: str, tuned: str | None, adapter: str | None, device: str | None, dtype: str | None
+) -> "tuple[Model, Model | None]":
+    """Who is steered, and the fine-tuned model beside it, on one copy of the weights if it can."""
+    if tuned is None:
+        from shiftlens.models.loading import load_model
+
+        return load_model(model, adapter=adapter, device=device, dtype=dtype), None
+    from shiftlens.models.loading import load_pair
+
+    return load_pair(model, tuned, device=device, dtype=dtype, base_adapter=adapter)
+
+
+def _arms(wanted: "Sequence[Intervention]", instruction: str, tuned: "Model | None") -> "list[Arm]":
+    from shiftlens.steering.arms import Arm
+
+    found: list[Arm] = []
+    if wanted:
+        found.append(Arm("steered", tuple(wanted)))
+    if instruction.strip():
+        found.append(Arm("instruction", instruction=instruction.strip()))
+    if tuned is not None:
+        found.append(Arm("tuned", model=tuned))
+    return found
+
+
+def _cost(
+    tasks: "Sequence[Task]",
+    n: int,
+    arms: Sequence[bool],
+    controls: int,
+    fluency: bool,
+    batch_size: int,
+) -> dict[str, Any]:
+    """What it costs at most: answers to generate, and forward passes for them and to read them."""
+    runs = 1 + sum(arms)
+    asked = runs + (controls if arms[0] else 0)
+    batches = -(-n // batch_size)
+    steps = sum(one.max_new_tokens for one in tasks)
+    return {
+        "trials": len(tasks),
+        "samples": n,
+        "answers": n * len(tasks) * asked,
+        "passes": batches * (asked * steps + (runs * len(tasks) if fluency else 0)),
+    }
