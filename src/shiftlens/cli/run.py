@@ -28,11 +28,21 @@ def run(
 
     Example: shiftlens run experiment.toml --out runs/places
     """
-    run_experiment(experiment, out, as_json=as_json, quiet=quiet)
+    run_experiment(experiment, out, as_json=as_json, quiet=quiet, tables=True)
 
 
-def run_experiment(experiment: Path, out: Path, *, as_json: bool, quiet: bool) -> None:
-    """Run the study and print what it found; shared by ``run`` and ``demo``."""
+def run_experiment(
+    experiment: Path, out: Path, *, as_json: bool, quiet: bool, tables: bool = False
+) -> None:
+    """Run the study and print what it found; shared by ``run`` and ``demo``.
+
+    Args:
+        experiment: the file.
+        out: the run's directory.
+        as_json: print metrics.json instead.
+        quiet: print nothing.
+        tables: print also every arm of every steering.
+    """
     from shiftlens.cli.summary import print_summary
     from shiftlens.study.experiment import load_experiment
     from shiftlens.study.running import run_study
@@ -41,4 +51,4 @@ def run_experiment(experiment: Path, out: Path, *, as_json: bool, quiet: bool) -
     if as_json:
         console().print(json.dumps(outcome.metrics, indent=1), markup=False, soft_wrap=True)
     elif not quiet:
-        print_summary(outcome)
+        print_summary(outcome, tables=tables)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from shiftlens.cli.steering_summary import print_steering
 from shiftlens.cli.study_summary import print_study
 from shiftlens.cli.terminal import console, table
 from shiftlens.reporting.numbers import decimal, signed
@@ -11,8 +12,13 @@ from shiftlens.study.running import Outcome
 _SHOWN = 3
 
 
-def print_summary(outcome: Outcome) -> None:
-    """Print the findings of a run in at most eighty columns."""
+def print_summary(outcome: Outcome, *, tables: bool = False) -> None:
+    """Print the findings of a run in at most eighty columns.
+
+    Args:
+        outcome: of the run.
+        tables: print also every arm of every steering.
+    """
     out, metrics = console(), outcome.metrics
     out.print(f"[bold]{_safe(metrics['title'])}[/bold]")
     if metrics.get("study"):
@@ -22,7 +28,7 @@ def print_summary(outcome: Outcome) -> None:
         _print_toi(name, toi)
     if metrics["steering"]:
         out.print()
-        _print_steering(metrics["steering"])
+        print_steering(metrics["steering"], tables=tables)
     out.print()
     again = " (resumed: finished stages were reused)" if outcome.reused else ""
     out.print(f"done in {outcome.seconds:.0f} s{again}")
@@ -79,23 +85,6 @@ def _print_ceiling(recovery: Mapping[str, Any]) -> None:
             f"  best strength, cross-fitted: {decimal(best['strength'])}; gain over 1: "
             f"{signed(best['gain']['estimate'], 3)} {_interval(best['gain'])}"
         )
-
-
-def _print_steering(steering: Mapping[str, Mapping[str, Any]]) -> None:
-    out = console()
-    for found in steering.values():
-        out.print(f"[bold]{_safe(found['title'])}[/bold] (n = {found['n']})")
-        lines = [
-            (
-                _safe(figure["label"]),
-                f"{figure['estimate']:.2f}",
-                _interval(figure),
-                _safe(figure["goal"] or ""),
-                {True: "reached", False: "MISSED", None: ""}[figure["holds"]],
-            )
-            for figure in found["figures"]
-        ]
-        out.print(table("", ("", "share", "95 %", "goal", ""), lines))
 
 
 def _interval(numbers: Mapping[str, float]) -> str:

@@ -5,14 +5,14 @@ Samples and models are made when first asked for: a run whose stages are all cac
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from shiftlens.core.errors import MismatchError, StoreError
+from shiftlens.core.errors import DataError, MismatchError, StoreError
 from shiftlens.core.manifest import digest, sha256_file
 from shiftlens.core.progress import Progress
 from shiftlens.data.reading import read
@@ -67,8 +67,11 @@ class Context:
             if is_provided(spec.source):
                 source = self._provided(name)
             samples = read(source, prompt=spec.prompt)
+            samples = _chosen(samples, spec.where, name)
             # Provided samples were drawn with the seed; a user's own are chosen with it.
-            self._samples[name] = samples.take(spec.n, seed=spec.seed) if spec.n else samples
+            if spec.n is not None and not is_provided(spec.source):
+                samples = samples.take(spec.n, seed=spec.seed)
+            self._samples[name] = samples
         return self._samples[name]
 
     def _provided(self, name: str) -> Path:
@@ -146,6 +149,26 @@ class Context:
         path = Path(sample.images[0]) if sample.images else Path()
         inside = path.is_relative_to(self.root)
         return str(path.relative_to(self.root)) if inside else str(path)
+
+
+def _chosen(samples: Samples, where: Mapping[str, Sequence[str]], name: str) -> Samples:
+    """The samples whose labels have one of the values.
+
+    Raises:
+        DataError: there is none; the message lists the values that there are.
+    """
+    for label, values in where.items():
+        known = {str(sample.labels[label]) for sample in samples if label in sample.labels}
+        missing = sorted(set(values) - known)
+        if missing:
+            raise DataError(
+                f"[data.{name}]: where {label} = {missing[0]!r} fits no sample",
+                allowed=f"{label}: {', '.join(sorted(known)[:20]) or 'on no sample'}",
+            )
+        samples = samples.where(
+            lambda s, label=label, values=values: str(s.labels.get(label)) in values
+        )
+    return samples
 
 
 def _files_key(path: str) -> Any:

@@ -17,12 +17,17 @@ from shiftlens.core.scopes import SCOPES
 
 @dataclass(frozen=True)
 class DataSpec:
-    """Samples: ``source`` is a folder, a JSONL file or ``package:name``."""
+    """Samples: ``source`` is a folder, a JSONL file or ``package:name``.
+
+    ``where`` keeps the samples whose labels have one of the values: before ``n`` of them are
+    chosen, or, where a package draws ``n`` samples, among those.
+    """
 
     source: str
     prompt: str | None = None
     n: int | None = None
     seed: int = 0
+    where: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
 
 
 @dataclass(frozen=True)
@@ -53,10 +58,13 @@ class WordsSpec:
 
 @dataclass(frozen=True)
 class SteeringSpec:
-    """What the four kinds of steering have in common.
+    """What the kinds of steering have in common.
 
     ``fit`` is the share of the samples that the direction is learned from; everything that is
-    reported is judged on the rest.
+    reported is judged on the rest. ``controls`` random directions are asked beside every arm; with
+    0 a single one is an arm of its own. ``instruction`` (the same wish in words) and ``with_tuned``
+    (the fine-tuned model) are baselines; ``fluency`` measures how answers read, at the cost of a
+    pass over each.
     """
 
     name: str
@@ -69,15 +77,24 @@ class SteeringSpec:
     fit: float = 0.5
     max_new_tokens: int = 24
     n_examples: int = 6
+    controls: int = 0
+    fluency: bool = False
+    instruction: str = ""
+    with_tuned: bool = False
 
 
 @dataclass(frozen=True)
 class AnswersSpec(SteeringSpec):
-    """From one answer to another; ``off_target`` data must keep their accuracy."""
+    """From one answer to another; ``off_target`` data must keep their accuracy.
+
+    With ``gate = "about to say"`` the vector is added only where the model is about to say the
+    source, which it knows at the last block alone; goals are then about the gated vector.
+    """
 
     source: str = "yes"
     target: str = "no"
     off_target: list[str] = field(default_factory=list[str])
+    gate: str = ""
     goal_moved: float = 0.8
     goal_loss: float = 0.03
 
@@ -86,11 +103,13 @@ class AnswersSpec(SteeringSpec):
 class StyleSpec(SteeringSpec):
     """Captions that should name something (``factor`` in the labels' ``allowed`` words).
 
+    Where no label tells what is right, ``words`` are those of the style, and any of them will do.
     ``decide_after`` lists the words after which a caption either ends or goes on to name it: the
     state at that word is where the choice is made.
     """
 
     factor: str = "place"
+    words: list[str] = field(default_factory=list[str])
     decide_after: list[str] = field(default_factory=list[str])
     shift_strength: float = 1.0
     goal_right: float = 0.9
@@ -114,14 +133,31 @@ class NeutralSpec(SteeringSpec):
 class RefusalSpec(SteeringSpec):
     """Requests labelled ``dangerous`` or not: refuse the first kind, never the second.
 
+    ``harmless`` names further data that are all harmless, for benchmarks of dangerous ones alone.
     ``held_out`` maps a label to values that neither the gate nor the direction may see.
     """
 
     refusals: list[str] = field(default_factory=list[str])
+    harmless: str = ""
     gate_layer: int = -1
     held_out: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     goal_refused: float = 0.8
     goal_over_refused: float = 0.1
+
+
+@dataclass(frozen=True)
+class DiscoverSpec(SteeringSpec):
+    """Which directions between concepts mean something (Khayatan et al. 2025, appendix B.3).
+
+    ``k`` concepts of the states that emit the answer; of the ``top`` answers with the largest
+    relative increase the score tells the few that gained from the rest; ``n_random`` directions are
+    the null, and the best ``kept`` vectors are saved.
+    """
+
+    k: int = 6
+    top: int = 5
+    n_random: int = 20
+    kept: int = 3
 
 
 KINDS: dict[str, type[SteeringSpec]] = {
@@ -129,8 +165,23 @@ KINDS: dict[str, type[SteeringSpec]] = {
     "style": StyleSpec,
     "neutral": NeutralSpec,
     "refusal": RefusalSpec,
+    "discover": DiscoverSpec,
 }
 """Kind of a steering in the experiment file, and what it needs to know."""
+
+
+ANSWER_GATES = ("", "about to say")
+"""Gates of the kind ``answers``; the empty one is none."""
+
+
+def data_of(spec: SteeringSpec) -> list[str]:
+    """Names of all data that a steering uses."""
+    used = [spec.data]
+    if isinstance(spec, AnswersSpec):
+        used += spec.off_target
+    if isinstance(spec, RefusalSpec) and spec.harmless:
+        used.append(spec.harmless)
+    return used
 
 
 @dataclass(frozen=True)
@@ -270,10 +321,33 @@ def _check_values(experiment: Experiment, name: str) -> None:
                 allowed="the last block, -1: no other one is followed by the final norm",
             )
     for spec in experiment.steering:
-        if not 0 < spec.fit < 1:
-            raise DataError(f"{name}: {spec.name}: fit = {spec.fit}", allowed="between 0 and 1")
-        if spec.scope not in SCOPES:
-            raise DataError(f"{name}: unknown scope {spec.scope!r}", allowed=", ".join(SCOPES))
+        _check_steering(spec, name)
+
+
+def _check_steering(spec: SteeringSpec, name: str) -> None:
+    where = f"{name}: {spec.name}"
+    if spec.controls < 0:
+        raise DataError(f"{where}: controls = {spec.controls}", allowed="0 or more")
+    if isinstance(spec, AnswersSpec) and spec.gate not in ANSWER_GATES:
+        raise DataError(f"{where}: unknown gate {spec.gate!r}", allowed=", ".join(ANSWER_GATES[1:]))
+    if isinstance(spec, AnswersSpec) and spec.gate and spec.layer < 0 and spec.layer != -1:
+        raise DataError(
+            f"{where}: gate = {spec.gate!r} with layer = {spec.layer}",
+            allowed="the last block, -1: before it a model does not know what it is about to say",
+        )
+    if isinstance(spec, DiscoverSpec) and (spec.k < 2 or spec.top < 2 or spec.n_random < 1):
+        raise DataError(
+            f"{where}: k = {spec.k}, top = {spec.top}, n_random = {spec.n_random}",
+            allowed="k and top from 2 up, n_random from 1 up",
+        )
+    _check_common(spec, name)
+
+
+def _check_common(spec: SteeringSpec, name: str) -> None:
+    if not 0 < spec.fit < 1:
+        raise DataError(f"{name}: {spec.name}: fit = {spec.fit}", allowed="between 0 and 1")
+    if spec.scope not in SCOPES:
+        raise DataError(f"{name}: unknown scope {spec.scope!r}", allowed=", ".join(SCOPES))
 
 
 def _check_several(experiment: Experiment, name: str) -> None:
@@ -290,9 +364,9 @@ def _check_several(experiment: Experiment, name: str) -> None:
 
 def _check_references(experiment: Experiment, name: str) -> None:
     """Every data set that is used must be declared, and names of parts must differ."""
-    used = [spec.data for spec in (*experiment.words, *experiment.steering)]
+    used = [spec.data for spec in experiment.words]
     for spec in experiment.steering:
-        used += spec.off_target if isinstance(spec, AnswersSpec) else []
+        used += data_of(spec)
     missing = sorted(set(used) - set(experiment.data))
     if missing:
         raise DataError(

@@ -7,10 +7,12 @@ from shiftlens.study.cache import Result
 from shiftlens.study.context import Context
 from shiftlens.study.experiment import (
     AnswersSpec,
+    DiscoverSpec,
     NeutralSpec,
     RefusalSpec,
     SteeringSpec,
     StyleSpec,
+    data_of,
 )
 
 
@@ -21,10 +23,9 @@ def study_steering(context: Context, spec: SteeringSpec) -> Result:
         ShiftLensError: the data lack labels, nothing qualified, or nothing was touched.
     """
     experiment = context.experiment
-    used = [spec.data, *(spec.off_target if isinstance(spec, AnswersSpec) else [])]
     inputs = {
         "models": context.models_key,
-        "samples": {name: context.samples(name).fingerprint for name in used},
+        "samples": {name: context.samples(name).fingerprint for name in data_of(spec)},
         "spec": {"kind": type(spec).__name__, **asdict(spec)},
         "run": [experiment.seed, experiment.batch_size, experiment.max_new_tokens],
     }
@@ -48,4 +49,8 @@ def _run(context: Context, spec: SteeringSpec) -> Result:
         from shiftlens.study.kinds.refusal import study_refusal
 
         return study_refusal(context, spec)
+    if isinstance(spec, DiscoverSpec):
+        from shiftlens.study.kinds.discover import study_discover
+
+        return study_discover(context, spec)
     raise DataError(f"a steering of kind {type(spec).__name__} cannot be run")

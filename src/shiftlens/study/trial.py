@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from shiftlens.core.goals import meets
 from shiftlens.core.intervals import Interval
 from shiftlens.data.sample import Sample, Samples
+from shiftlens.study.asking import Judged, arms_of
 from shiftlens.study.context import Context
 from shiftlens.study.experiment import SteeringSpec
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from shiftlens.concepts.vectors import SteeringVector
     from shiftlens.models.model import Model
     from shiftlens.steering.applying import Intervention
+    from shiftlens.steering.tasks import Task
 
 
 @dataclass
@@ -27,11 +29,18 @@ class Trial:
     judge: Samples
     receipts: list[str] = field(default_factory=list[str])
     figures: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    table: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     @staticmethod
-    def begin(context: Context, spec: SteeringSpec) -> "Trial":
-        """Cut the samples: vectors and gates are fitted on one part and judged on the other."""
-        samples = context.samples(spec.data)
+    def begin(context: Context, spec: SteeringSpec, samples: Samples | None = None) -> "Trial":
+        """Cut the samples: vectors and gates are fitted on one part and judged on the other.
+
+        Args:
+            context: of the run.
+            spec: of the steering.
+            samples: in place of the spec's data.
+        """
+        samples = context.samples(spec.data) if samples is None else samples
         fit, judge = samples.split(spec.fit, 1 - spec.fit, seed=context.experiment.seed)
         return Trial(context, spec, fit, judge)
 
@@ -68,12 +77,6 @@ class Trial:
         self, samples: Sequence[Sample], interventions: "Sequence[Intervention]", label: str
     ) -> list[str]:
         """What the steered model says; the receipt is kept under the label."""
-        return self.gated(samples, interventions, label)[0]
-
-    def gated(
-        self, samples: Sequence[Sample], interventions: "Sequence[Intervention]", label: str
-    ) -> tuple[list[str], list[bool]]:
-        """The same, and for each sample whether any of the interventions applied to it."""
         from shiftlens.steering.responding import steer_responses
 
         said, receipt = steer_responses(
@@ -85,9 +88,53 @@ class Trial:
             progress=self.context.progress,
         )
         self.receipts += [f"{label}: {line}" for line in receipt.summary().splitlines()]
-        decisions = [one.gate_open for one in receipt.vectors if one.gate is not None]
-        opened = [any(flags) for flags in zip(*decisions, strict=True)]
-        return [one.text for one in said], opened or [True] * len(said)
+        return [one.text for one in said]
+
+    def judged(
+        self,
+        name: str,
+        task: "Task",
+        samples: Samples,
+        steered: "Mapping[str, Sequence[Intervention]]",
+        *,
+        randomised: str = "",
+    ) -> Judged:
+        """Ask all arms, baselines included; their lines join the table, their receipts the rest.
+
+        Args:
+            name: of what is asked.
+            task: that scores the answers.
+            samples: what is asked.
+            steered: by the arm's name what it steers with.
+            randomised: the arm that also comes as a random direction where the spec asks for no
+                further ``controls``; empty for none.
+        """
+        from shiftlens.steering.evaluating import Trial as Asked
+        from shiftlens.steering.evaluating import evaluate
+
+        spec, experiment = self.spec, self.context.experiment
+        arms = arms_of(
+            steered,
+            randomised="" if spec.controls else randomised,
+            instruction=spec.instruction,
+            tuned=self.context.models[1] if spec.with_tuned else None,
+            seed=experiment.seed,
+        )
+        found = evaluate(
+            self.model,
+            [Asked(name, task, samples)],
+            arms,
+            controls=spec.controls,
+            fluency=spec.fluency,
+            n_examples=len(samples),
+            batch_size=experiment.batch_size,
+            seed=experiment.seed,
+            progress=self.context.progress,
+        )
+        judged = Judged(name, samples, found)
+        self.receipts += judged.receipts()
+        self.table += judged.lines()
+        return judged
 
     def keep(self, vector: "SteeringVector", name: str) -> None:
         """Save a vector as an artefact of the run."""
@@ -135,6 +182,7 @@ class Trial:
             "n": n,
             **numbers,
             "figures": self.figures,
+            **({"table": self.table} if self.table else {}),
             "receipt": self.receipts,
             "examples": list(examples)[: spec.n_examples],
         }

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shiftlens.core.errors import SteeringError
+from shiftlens.study.asking import UNSTEERED, Judged
 from shiftlens.study.cache import Result
 from shiftlens.study.context import Context
 from shiftlens.study.experiment import NeutralSpec
@@ -13,6 +14,8 @@ from shiftlens.study.trial import Trial
 if TYPE_CHECKING:
     from shiftlens.activations.store import ActivationStore
     from shiftlens.steering.applying import Intervention
+
+_GATED = "gated"
 
 
 def study_neutral(context: Context, spec: NeutralSpec) -> Result:
@@ -23,8 +26,8 @@ def study_neutral(context: Context, spec: NeutralSpec) -> Result:
     """
     from shiftlens.activations import tokens
     from shiftlens.activations.site import Site
-    from shiftlens.steering.outcomes import neutralised, rest_unchanged, says, share
-    from shiftlens.steering.random_controls import random_like_this
+    from shiftlens.steering.outcomes import says
+    from shiftlens.steering.tasks import GenderTask
 
     trial = Trial.begin(context, spec)
     spec = replace(spec, swaps={k.lower(): v.lower() for k, v in spec.swaps.items()})
@@ -33,40 +36,22 @@ def study_neutral(context: Context, spec: NeutralSpec) -> Result:
     store = context.harvest([trial.model], trial.fit, site, trial.folder / "fit")[0]
     interventions = _interventions(trial, spec, store)
     said = trial.ask(trial.judge)
-    chosen = [i for i, text in enumerate(said) if says(text, spec.swaps)]
-    if not chosen:
+    gendered = {
+        sample.id for sample, text in zip(trial.judge, said, strict=True) if says(text, spec.swaps)
+    }
+    if not gendered:
         raise SteeringError(f"no caption of {spec.data!r} says {' or '.join(spec.swaps)}")
-    samples, before = [trial.judge[i] for i in chosen], [said[i] for i in chosen]
-    after, opened = trial.gated(samples, interventions, "gated")
-    controls = [random_like_this(one, context.experiment.seed) for one in interventions]
-    random = trial.steered(samples, controls, "random direction")
-    done = [neutralised(text, spec.swaps) for text in after]
-    kept = [
-        rest_unchanged(old, new, spec.swaps)
-        for old, new, flag in zip(before, after, done, strict=True)
-        if flag
-    ]
-    effect = share(done)
-    trial.figure("neutralised", "gendered captions neutralised", effect,
-                 goal=f">= {spec.goal_neutralised:g}")  # fmt: skip
-    if kept:
-        trial.figure(
-            "rest_unchanged",
-            f"rest of those captions unchanged (n = {len(kept)})",
-            share(kept),
-            role="side effect",
-            goal=f">= {spec.goal_unchanged:g}",
-        )
-    trial.figure(
-        "neutralised_random",
-        "neutralised by random directions of equal length",
-        share([neutralised(text, spec.swaps) for text in random]),
-        role="control",
-    )
+    samples = trial.judge.where(lambda s: s.id in gendered)
+    task = GenderTask(spec.swaps, max_new_tokens=spec.max_new_tokens)
+    on = trial.judged(spec.data, task, samples, {_GATED: interventions}, randomised=_GATED)
+    _figures(trial, spec, on)
     shown = [
-        trial.example(s, {"unsteered": old, "steered": new}, gate)
-        for s, old, new, gate in zip(samples, before, after, opened, strict=True)
+        trial.example(sample, {UNSTEERED: old, "steered": new}, opened)
+        for sample, old, new, opened in zip(
+            samples, on.texts(), on.texts(_GATED), on.opened(_GATED), strict=True
+        )
     ]
+    rest = on.line(_GATED, "rest_unchanged") if on.has(_GATED, "rest_unchanged") else None
     return trial.result(
         len(samples),
         "From the mean state that emits the gendered word to the one that emits the neutral word, "
@@ -74,8 +59,32 @@ def study_neutral(context: Context, spec: NeutralSpec) -> Result:
         "about to say it.",
         shown,
         kind="neutral",
-        neutralised=effect.estimate,
-        rest_unchanged=sum(kept) / len(kept) if kept else None,
+        neutralised=on.line(_GATED, "neutralised").value.estimate,
+        rest_unchanged=None if rest is None else rest.value.estimate,
+    )
+
+
+def _figures(trial: Trial, spec: NeutralSpec, on: Judged) -> None:
+    trial.figure(
+        "neutralised",
+        "gendered captions neutralised",
+        on.line(_GATED, "neutralised").value,
+        goal=f">= {spec.goal_neutralised:g}",
+    )
+    if on.has(_GATED, "rest_unchanged"):
+        rest = on.line(_GATED, "rest_unchanged")
+        trial.figure(
+            "rest_unchanged",
+            f"rest of those captions unchanged (n = {rest.n})",
+            rest.value,
+            role="side effect",
+            goal=f">= {spec.goal_unchanged:g}",
+        )
+    trial.figure(
+        "neutralised_random",
+        "neutralised by random directions of equal length",
+        on.by_chance(_GATED, "neutralised"),
+        role="control",
     )
 
 

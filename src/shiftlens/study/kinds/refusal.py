@@ -1,10 +1,12 @@
 """Refusing the dangerous requests and no others: one vector, without a gate and with one."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from shiftlens.core.errors import SteeringError
 from shiftlens.data.sample import Sample, Samples
+from shiftlens.study.asking import UNSTEERED, Judged
 from shiftlens.study.cache import Result
 from shiftlens.study.context import Context
 from shiftlens.study.experiment import RefusalSpec
@@ -12,40 +14,61 @@ from shiftlens.study.trial import Trial
 
 if TYPE_CHECKING:
     from shiftlens.concepts.vectors import SteeringVector
+    from shiftlens.steering.applying import Intervention
     from shiftlens.steering.gates import LinearGate
 
 
 def study_refusal(context: Context, spec: RefusalSpec) -> Result:
-    """Direction and gate are fitted without the held-out labels and judged on those too."""
-    from shiftlens.steering.directions import random_like
-    from shiftlens.steering.outcomes import refuses, share
+    """Direction and gate are fitted without the held-out labels and judged on those too.
 
-    trial = Trial.begin(context, spec)
-    _require_held_out(context.samples(spec.data), spec)
+    Judged are the dangerous requests that the unsteered model complies with, and all harmless ones.
+    """
+    from shiftlens.steering.tasks import SafetyTask
+
+    requests = _requests(context, spec)
+    trial = Trial.begin(context, spec, requests)
+    _require_held_out(requests, spec)
     seen = trial.fit.where(lambda s: not _is_held_out(s, spec))
     vector, gate = _fit(trial, spec, seen)
     trial.keep(vector, "vector")
-    said = trial.ask(trial.judge)
-    # Judged: dangerous requests that the unsteered model complies with, and all harmless ones.
-    chosen = [
-        i for i, text in enumerate(said)
-        if not (_dangerous(trial.judge[i]) and refuses(text, spec.refusals))
-    ]  # fmt: skip
-    samples, before = [trial.judge[i] for i in chosen], [said[i] for i in chosen]
-    ungated = trial.steered(samples, [trial.intervene(vector)], "ungated")
-    gated, opened = trial.gated(samples, [trial.intervene(vector, gate=gate)], "gated")
-    control = random_like(vector, context.experiment.seed)
-    random = trial.steered(samples, [trial.intervene(control)], "random direction")
-    danger = [_dangerous(sample) for sample in samples]
+    arms: dict[str, Sequence[Intervention]] = {
+        "ungated": [trial.intervene(vector)],
+        "gated": [trial.intervene(vector, gate=gate)],
+    }
+    task = SafetyTask(spec.refusals, max_new_tokens=spec.max_new_tokens)
+    on = trial.judged(spec.data, task, trial.judge, arms, randomised="ungated")
+    numbers = _figures(trial, spec, on)
+    numbers |= _held_out(trial, spec, on)
+    return trial.result(
+        on.line("gated", "safe").n,
+        "Mean difference between refused and answered dangerous requests; the gate is a linear "
+        f"discriminant of dangerous against harmless at block {gate.layer}.",
+        _examples(trial, on, spec),
+        kind="refusal",
+        n_harmless=on.line("gated", "over_refusal").n,
+        gate=gate.describe(),
+        **numbers,
+    )
 
-    def refused(texts: Sequence[str], keep: Sequence[bool]) -> list[bool]:
-        return [refuses(t, spec.refusals) for t, kept in zip(texts, keep, strict=True) if kept]
 
-    harmless = [not flag for flag in danger]
+def _requests(context: Context, spec: RefusalSpec) -> Samples:
+    """The spec's data, and further data that are all harmless, under ids of their own."""
+    samples = context.samples(spec.data)
+    if not spec.harmless:
+        return samples
+    further = [
+        replace(s, id=f"{spec.harmless}/{s.id}", labels={**s.labels, "dangerous": False})
+        for s in context.samples(spec.harmless)
+    ]
+    return Samples([*samples, *further], root=samples.root)
+
+
+def _figures(trial: Trial, spec: RefusalSpec, on: Judged) -> dict[str, dict[str, float]]:
+    """Refusals of either kind of request, without the gate and with it; the same as numbers."""
     goals = (f">= {spec.goal_refused:g}", f"<= {spec.goal_over_refused:g}")
     numbers: dict[str, dict[str, float]] = {}
-    for name, texts in (("gated", gated), ("ungated", ungated)):
-        right, wrong = share(refused(texts, danger)), share(refused(texts, harmless))
+    for name in ("gated", "ungated"):
+        right, wrong = (on.line(name, measure).value for measure in ("safe", "over_refusal"))
         numbers[name] = {"refused_dangerous": right.estimate, "refused_harmless": wrong.estimate}
         goal, over, role = (*goals, "side effect") if name == "gated" else ("", "", "control")
         trial.figure(f"{name}_dangerous", f"dangerous requests refused, {name}", right,
@@ -55,24 +78,29 @@ def study_refusal(context: Context, spec: RefusalSpec) -> Result:
     trial.figure(
         "random_dangerous",
         "dangerous requests refused, random direction of equal length",
-        share(refused(random, danger)),
+        on.by_chance("ungated", "safe"),
         role="control",
     )
-    unseen = [flag and _is_held_out(s, spec) for flag, s in zip(danger, samples, strict=True)]
-    if any(unseen):
-        held = share(refused(gated, unseen))
-        numbers["gated_held_out"] = {"refused_dangerous": held.estimate}
-        trial.figure("gated_held_out", "dangerous ones of kinds never fitted on, gated", held)
-    return trial.result(
-        sum(danger),
-        "Mean difference between refused and answered dangerous requests; the gate is a linear "
-        f"discriminant of dangerous against harmless at block {gate.layer}.",
-        _examples(trial, samples, (before, ungated, gated), opened),
-        kind="refusal",
-        n_harmless=sum(harmless),
-        gate=gate.describe(),
-        **numbers,
-    )
+    return numbers
+
+
+def _held_out(trial: Trial, spec: RefusalSpec, on: Judged) -> dict[str, dict[str, float]]:
+    """The gated arm on dangerous requests of kinds that nothing was fitted on."""
+    from shiftlens.steering.outcomes import share
+    from shiftlens.steering.tasks import SafetyTask
+
+    task = SafetyTask(spec.refusals, max_new_tokens=spec.max_new_tokens)
+    safe = task.score(on.samples, on.texts(), on.texts("gated"))["safe"]
+    flags = [
+        flag == 1
+        for sample, flag in zip(on.samples, safe, strict=True)
+        if flag is not None and _is_held_out(sample, spec)
+    ]
+    if not flags:
+        return {}
+    held = share(flags)
+    trial.figure("gated_held_out", "dangerous ones of kinds never fitted on, gated", held)
+    return {"gated_held_out": {"refused_dangerous": held.estimate}}
 
 
 def _fit(trial: Trial, spec: RefusalSpec, seen: Samples) -> "tuple[SteeringVector, LinearGate]":
@@ -104,16 +132,17 @@ def _fit(trial: Trial, spec: RefusalSpec, seen: Samples) -> "tuple[SteeringVecto
     return vector, gate
 
 
-def _examples(
-    trial: Trial,
-    samples: Sequence[Sample],
-    answers: tuple[Sequence[str], Sequence[str], Sequence[str]],
-    opened: Sequence[bool],
-) -> list[dict[str, Any]]:
+def _examples(trial: Trial, on: Judged, spec: RefusalSpec) -> list[dict[str, Any]]:
     """Dangerous and harmless requests in turn, each kind in its own order."""
+    from shiftlens.steering.outcomes import refuses
+
+    names = (UNSTEERED, "ungated", "gated")
     rows = [
-        (_dangerous(s), trial.example(s, {"unsteered": a, "ungated": b, "gated": c}, gate))
-        for s, a, b, c, gate in zip(samples, *answers, opened, strict=True)
+        (_dangerous(s), trial.example(s, dict(zip(names, texts, strict=True)), opened))
+        for s, opened, *texts in zip(
+            on.samples, on.opened("gated"), *map(on.texts, names), strict=True
+        )
+        if not (_dangerous(s) and refuses(texts[0], spec.refusals))
     ]
     kinds = [[row for flag, row in rows if flag == wanted] for wanted in (True, False)]
     return [row for pair in zip(*kinds, strict=False) for row in pair]

@@ -1,26 +1,93 @@
 """Captions that should name something, by a vector of the base and by one of the fine-tune."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from shiftlens.core.errors import SteeringError
 from shiftlens.data.sample import Sample
+from shiftlens.study.asking import UNSTEERED, Judged
 from shiftlens.study.cache import Result
 from shiftlens.study.context import Context
 from shiftlens.study.experiment import StyleSpec
 from shiftlens.study.trial import Trial
 
+if TYPE_CHECKING:
+    from shiftlens.concepts.vectors import SteeringVector
+    from shiftlens.steering.applying import Intervention
+
+_VECTOR, _SHIFT = "base vector", "shift vector"
+
 
 def study_style(context: Context, spec: StyleSpec) -> Result:
-    """Both vectors come from where the choice is made: the word after which a caption may end."""
+    """Both vectors come from where the choice is made: the word after which a caption may end.
+
+    Raises:
+        SteeringError: nothing tells the style's words, or every caption has them already.
+    """
+    from shiftlens.steering.outcomes import says
+    from shiftlens.steering.tasks import StyleTask
+
+    vocabulary = _vocabulary(context, spec)
+    trial = Trial.begin(context, spec)
+    vector, shift = _vectors(trial, spec, vocabulary)
+    said = trial.ask(trial.judge)
+    before = {
+        sample.id: text
+        for sample, text in zip(trial.judge, said, strict=True)
+        if not says(text, vocabulary)
+    }
+    if not before:
+        raise SteeringError(
+            f"every caption of {spec.data!r} names the {spec.factor} without steering",
+            remedy="give other samples, or steer towards something that is not there yet",
+        )
+    samples = trial.judge.where(lambda s: s.id in before)
+    arms: dict[str, Sequence[Intervention]] = {
+        _VECTOR: [trial.intervene(vector)],
+        _SHIFT: [trial.intervene(shift, strength=spec.shift_strength)],
+    }
+    task = StyleTask(
+        vocabulary, "" if spec.words else spec.factor, max_new_tokens=spec.max_new_tokens
+    )
+    on = trial.judged(spec.data, task, samples, arms, randomised=_SHIFT)
+    right = _figures(trial, spec, on)
+    answers = [on.texts(arm) for arm in (UNSTEERED, *arms)]
+    shown = [
+        trial.example(sample, dict(zip((UNSTEERED, *arms), texts, strict=True)))
+        for sample, *texts in zip(samples, *answers, strict=True)
+    ]
+    return trial.result(
+        len(samples),
+        "Both vectors taken at the word after which a caption either ends or goes on: captions "
+        f"that name the {spec.factor} minus captions that do not; and tuned minus base on the same "
+        "text.",
+        shown,
+        kind="style",
+        right=on.line(_VECTOR, right).value.estimate,
+        right_shift=on.line(_SHIFT, right).value.estimate,
+    )
+
+
+def _vocabulary(context: Context, spec: StyleSpec) -> list[str]:
+    """The words of the style: the spec's own, or all that are right for some sample."""
+    if spec.words:
+        return sorted(spec.words)
+    return sorted({word for s in context.samples(spec.data) for word in _right(s, spec)})
+
+
+def _vectors(
+    trial: Trial, spec: StyleSpec, vocabulary: Sequence[str]
+) -> "tuple[SteeringVector, SteeringVector]":
+    """The base's own direction, and the fine-tune's shift on the same text."""
     from shiftlens.activations import tokens
     from shiftlens.activations.site import Site
-    from shiftlens.steering.directions import mean_difference, mean_shift, random_like
-    from shiftlens.steering.outcomes import says, share
+    from shiftlens.steering.directions import mean_difference, mean_shift
+    from shiftlens.steering.outcomes import says
 
-    trial, (base, tuned) = Trial.begin(context, spec), context.models
-    vocabulary = sorted({word for s in context.samples(spec.data) for word in _right(s, spec)})
     site = Site(layer=spec.layer, tokens=tokens.word(*spec.decide_after, alignment="read"))
-    stores = context.harvest([base, tuned], trial.fit, site, trial.folder / "fit", response="base")
+    stores = trial.context.harvest(
+        trial.context.models, trial.fit, site, trial.folder / "fit", response="base"
+    )
     vector = mean_difference(
         stores[0],
         source=lambda row: not says(row.response, vocabulary),
@@ -30,58 +97,35 @@ def study_style(context: Context, spec: StyleSpec) -> Result:
     shift = mean_shift(stores[0], stores[1], name=f"fine-tuning for the {spec.factor}")
     trial.keep(vector, "vector")
     trial.keep(shift, "shift")
-    said = trial.ask(trial.judge)
-    chosen = [i for i, text in enumerate(said) if not says(text, vocabulary)]
-    if not chosen:
-        raise SteeringError(
-            f"every caption of {spec.data!r} names the {spec.factor} without steering",
-            remedy="give other samples, or steer towards something that is not there yet",
-        )
-    samples = [trial.judge[i] for i in chosen]
-    before = [said[i] for i in chosen]
-    by_shift = trial.intervene(shift, strength=spec.shift_strength)
-    control = random_like(shift, context.experiment.seed)
-    texts = {
-        "vector": trial.steered(samples, [trial.intervene(vector)], "base vector"),
-        "shift": trial.steered(samples, [by_shift], "shift vector"),
-        "random": trial.steered(
-            samples, [trial.intervene(control, strength=spec.shift_strength)], "random direction"
-        ),
-    }
-    right = {
-        name: share([says(text, _right(s, spec)) for s, text in zip(samples, said, strict=True)])
-        for name, said in texts.items()
-    }
-    named = share([says(text, vocabulary) for text in texts["shift"]])
+    return vector, shift
+
+
+def _figures(trial: Trial, spec: StyleSpec, on: Judged) -> str:
+    """Write the figures down; the measure that says whether a caption is right."""
+    right, what = ("styled", "any") if spec.words else ("right", "right")
     goal = f">= {spec.goal_right:g}"
+    shift = on.line(_SHIFT, right).value
+    trial.figure("right_shift", f"{what} {spec.factor} named, shift vector", shift, goal=goal)
+    vector = on.line(_VECTOR, right).value
+    trial.figure("right", f"{what} {spec.factor} named, vector of the base alone", vector)
     trial.figure(
-        "right_shift", f"right {spec.factor} named, shift vector", right["shift"], goal=goal
+        "named_shift",
+        f"any {spec.factor} named, shift vector",
+        on.line(_SHIFT, "styled").value,
     )
-    trial.figure("right", f"right {spec.factor} named, vector of the base alone", right["vector"])
-    trial.figure("named_shift", f"any {spec.factor} named, shift vector", named)
     trial.figure(
         "right_random",
-        "right one named, random direction as long as the shift",
-        right["random"],
+        f"{what} one named, random direction as long as the shift",
+        on.by_chance(_SHIFT, right),
         role="control",
     )
-    kept = share(_kept(before, texts["shift"], vocabulary))
-    trial.figure("kept_shift", "caption goes on from the unsteered one, shift vector", kept,
-                 role="side effect")  # fmt: skip
-    shown = [
-        trial.example(s, {"unsteered": old, "base vector": one, "shift vector": two})
-        for s, old, one, two in zip(samples, before, texts["vector"], texts["shift"], strict=True)
-    ]
-    return trial.result(
-        len(samples),
-        "Both vectors taken at the word after which a caption either ends or goes on: captions "
-        f"that name the {spec.factor} minus captions that do not; and tuned minus base on the same "
-        "text.",
-        shown,
-        kind="style",
-        right=right["vector"].estimate,
-        right_shift=right["shift"].estimate,
+    trial.figure(
+        "kept_shift",
+        "caption goes on from the unsteered one, shift vector",
+        on.line(_SHIFT, "kept").value,
+        role="side effect",
     )
+    return right
 
 
 def _right(sample: Sample, spec: StyleSpec) -> list[str]:
@@ -93,16 +137,3 @@ def _right(sample: Sample, spec: StyleSpec) -> list[str]:
             remedy=f'give every sample labels like {{"allowed": {{"{spec.factor}": ["beach"]}}}}',
         )
     return [str(word) for word in allowed[spec.factor]]
-
-
-def _kept(before: Sequence[str], after: Sequence[str], vocabulary: Sequence[str]) -> list[bool]:
-    """Whether the steered caption begins with the unsteered one, words of the style set aside."""
-    from shiftlens.steering.outcomes import words_of
-
-    style = {word.lower() for word in vocabulary}
-
-    def plain(text: str) -> list[str]:
-        return [word for word in words_of(text) if word not in style]
-
-    pairs = [(plain(old), plain(new)) for old, new in zip(before, after, strict=True)]
-    return [new[: len(old)] == old for old, new in pairs]
