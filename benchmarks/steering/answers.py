@@ -5,24 +5,21 @@ from benchmarks.steering.counts import Effect, Loss
 from benchmarks.steering.data import SPLITS, Bench
 from shiftlens.activations import tokens
 from shiftlens.activations.site import Site
-from shiftlens.data.sample import Samples
-from shiftlens.steering.affine import AffineEdit
 from shiftlens.steering.directions import answers, mean_difference
 from shiftlens.steering.gates import AboutToSay
 from shiftlens.steering.intervening import Intervention
 from shiftlens.steering.outcomes import moved
-from shiftlens.steering.switching import switch
 
 LAYER = -1
 
 
 def measure(bench: Bench) -> list[Figure]:
-    """Added everywhere, where the model is about to say yes, and by the affine switch."""
-    ways = ("added everywhere", "gated", "affine switch")
+    """Added everywhere, and only where the model is about to say yes."""
+    ways = ("added everywhere", "gated")
     effects = {
         way: Effect(
             f"yes to no, {way}",
-            ">= .90" if way != "added everywhere" else "",
+            ">= .90" if way == "gated" else "",
             "answers that were yes and became no; last block, strength 1",
         )
         for way in ways
@@ -30,7 +27,7 @@ def measure(bench: Bench) -> list[Figure]:
     losses = {
         way: Loss(
             f"yes to no, {way}: accuracy lost on number and other",
-            "<= .01" if way != "added everywhere" else "",
+            "<= .01" if way == "gated" else "",
             "accuracy before minus after",
         )
         for way in ways
@@ -45,7 +42,6 @@ def measure(bench: Bench) -> list[Figure]:
         interventions = {
             "added everywhere": Intervention(vector),
             "gated": Intervention(vector, gate=AboutToSay.of(bench.base, "yes", layer=LAYER)),
-            "affine switch": Intervention(_switched(bench, fit, split)),
         }
         before = bench.ask(bench.base, judge)
         for way in ways:
@@ -61,12 +57,3 @@ def measure(bench: Bench) -> list[Figure]:
                 said = bench.steer(bench.base, off, one)
                 losses[way].add(bench.ask(bench.base, off), said, right)
     return [figure for way in ways for figure in (*effects[way].figures(), losses[way].figure())]
-
-
-def _switched(bench: Bench, fit: Samples, split: int) -> AffineEdit:
-    """The switch also needs states that are neither: those of other kinds of questions."""
-    others = [s for name in ("number", "other") for s in bench.draw(name, 100, 1060 + split)]
-    site = Site(bench.base.address.layer(LAYER, ""), tokens.last_prompt())
-    both = Samples([*fit, *others])
-    store = bench.states([bench.base], both, site, f"answers-switch-{split}")[0]
-    return switch(store, source=answers("yes"), target=answers("no"), name="yes to no")

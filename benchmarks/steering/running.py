@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from benchmarks.figures import Figure
-from benchmarks.steering import answers, gender, safety, style, times, undoing
+from benchmarks.steering import answers, directions, gender, safety, style, times, undoing
 from benchmarks.steering.data import Bench
 
 ROOT = Path("runs/bench-steering")
@@ -19,7 +19,7 @@ def measure() -> list[Figure]:
     start = time.monotonic()
     bench = Bench.open(ROOT)
     figures: list[Figure] = []
-    for part in (answers, style, gender, safety, undoing, times):
+    for part in (answers, directions, style, gender, safety, undoing, times):
         figures += part.measure(bench)
         _log.info("%s after %.0f s", part.__name__, time.monotonic() - start)
     return figures

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PAGE = "front.html"
 _STRENGTHS = ".5,.75,1,1.5,2"
+UNGATED = "none"
 _WHOLE = 3  # parts of the data: one fits the direction, one chooses, one reports
 
 
@@ -64,6 +65,10 @@ def search(
     ] = "add",
     scope: Annotated[
         list[str] | None, typer.Option(help="Positions: response, all, image, ...; repeatable.")
+    ] = None,
+    gate: Annotated[
+        list[str] | None,
+        typer.Option(help="Tried beside no gate: says:WORDS, end, prompt:WORDS, probe:FILE."),
     ] = None,
     off_target: Annotated[
         list[str] | None,
@@ -116,6 +121,7 @@ def search(
         "strengths": _numbers(strengths, "--strengths"),
         "operators": listed(operators),
         "scopes": scope or ["response"],
+        "gates": [UNGATED, *(gate or ())],
     }
     parts = _WHOLE - 1 if vector else _WHOLE
     if n < 1:
@@ -128,6 +134,7 @@ def search(
         print_cost(told, as_json=as_json)
         return
     from shiftlens.models.loading import load_model
+    from shiftlens.steering.reading import read_gate
     from shiftlens.steering.searching import search as run
 
     listener = progress(quiet=quiet or as_json)
@@ -141,6 +148,9 @@ def search(
         chosen = layers_of(layers, loaded) or list(range(loaded.address.n_layers))
         ends = (str(source), str(target))
         directions = _fit(loaded, fit, chosen, ends, out, batch_size, listener)
+    axes["gates"] = {
+        name: None if name == UNGATED else read_gate(loaded, name) for name in axes["gates"]
+    }
     found = run(
         loaded,
         judged,
