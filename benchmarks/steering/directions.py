@@ -1,4 +1,4 @@
-"""Every way of making a direction, side by side: yes to no, ungated, and what it costs elsewhere."""
+"""Every way of making a direction: yes to no, ungated, and what it costs elsewhere."""
 
 from benchmarks.figures import Figure
 from benchmarks.steering.counts import Effect, Loss
