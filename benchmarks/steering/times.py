@@ -20,7 +20,7 @@ from shiftlens.steering.intervening import Intervention
 from shiftlens.steering.searching import OffTarget, layer_directions, search
 from shiftlens.steering.tasks import AnswersTask
 
-_ROUNDS = 60
+_ROUNDS = 120
 _BATCH = 16
 STRENGTHS = (0.5, 0.75, 1.0, 1.5, 2.0)
 
@@ -80,9 +80,9 @@ def _ratio(name: str, plain: Callable[[], None], other: Callable[[], None], goal
 
 
 def _seconds(run: Callable[[], None]) -> float:
-    start = time.process_time()
+    start = time.perf_counter()
     run()
-    return time.process_time() - start
+    return time.perf_counter() - start
 
 
 def _search(bench: Bench, directions: object, layers: Sequence[int]) -> Figure:

@@ -53,10 +53,11 @@ class Running:
             if self._guard is not None and (call.starts or self.one.strength == 0):
                 self._guard.opened(call)
             return states
-        scope = self._scope.mask(call)
-        mask = scope if self._guard is None else scope & self._guard.opened(call)
         # A model may be spread over several devices, the inputs on the first of them.
-        scope, mask = scope.to(states.device), mask.to(states.device)
+        scope = self._scope.mask(call).to(states.device)
+        mask = scope
+        if self._guard is not None:
+            mask = scope & self._guard.opened(call).to(states.device)
         first = call.first_sample
         if call.decodes:
             # No question to the device: what is not selected is put back as it was.

@@ -141,6 +141,7 @@ def test_a_style_may_be_told_by_its_words_alone(tmp_path: Path, pair: tuple[Mode
         study_style(_context(tmp_path, pair, {"c": DataSpec(str(bare))}), spec)
 
 
+@pytest.mark.slow
 def test_directions_are_ranked_and_the_best_are_saved(
     tmp_path: Path, pair: tuple[Model, Model]
 ) -> None:

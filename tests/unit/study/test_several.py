@@ -103,6 +103,7 @@ def test_a_single_fine_tune_stays_a_name(tmp_path: Path) -> None:
     assert several.of(several.fine_tunes[1]).tuned_model == "world:moods"
 
 
+@pytest.mark.slow
 def test_a_study_holds_every_figure_and_is_taken_up_again(
     tmp_path: Path, base_path: Path, adapter_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
