@@ -94,7 +94,7 @@ def evaluate(
 
     Give data that the vector was not fitted on: another --seed of world data draws other pictures.
 
-    Example: shiftlens evaluate world:base world:yesno --set source=yes --set target=no -v no_vector
+    Example: shiftlens evaluate world:base world:yesno --set source=yes --set target=no -v runs/best
     """
     # These find mistakes before anything is read or loaded.
     layer_numbers(layers)

@@ -205,7 +205,7 @@ def _task(
     from shiftlens.steering.tasks.registry import make_task
 
     given = dict(setting(one) for one in settings)
-    if name == "answers":
+    if name in ("answers", "vqa"):
         ends = {"source": source, "target": target}
         given = {**{key: value for key, value in ends.items() if value is not None}, **given}
     if max_new_tokens is not None:
@@ -237,9 +237,9 @@ def _off_target(named: tuple[str, str], out: Path, n: int, seed: int) -> "OffTar
 
 def _read(paths: Sequence[str], layers: Sequence[int]) -> "tuple[dict[int, Direction], list[int]]":
     """Saved vectors by layer; a single one serves every layer that was named."""
-    from shiftlens.concepts.vectors import SteeringVector
+    from shiftlens.steering.reading import read_vector
 
-    vectors = [SteeringVector.load(path.removesuffix(".safetensors")) for path in paths]
+    vectors = [read_vector(path) for path in paths]
     if len(vectors) == 1 and layers:
         return dict.fromkeys(layers, vectors[0]), list(layers)
     found: dict[int, Direction] = {}

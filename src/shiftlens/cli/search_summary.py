@@ -82,6 +82,20 @@ def print_search(found: "Search", out: Path) -> None:
     page.print(f"  front    {out / 'front.html'}", markup=False, soft_wrap=True)
     page.print(f"  numbers  {out / 'search.json'}", markup=False, soft_wrap=True)
     page.print(f"  vector   {out / 'best.safetensors'}", markup=False, soft_wrap=True)
+    page.print(f"  use      {_options(found, out)}", markup=False, soft_wrap=True)
+
+
+def _options(found: "Search", out: Path) -> str:
+    """The chosen cell as options of the verbs that steer: a vector's file holds no setting."""
+    from shiftlens.steering.operators import OPERATORS
+
+    cell = found.chosen.cell
+    assert cell is not None  # only the unsteered run has none
+    said = f"--vector {out / 'best'} --layers {cell.layer} --strength {cell.strength:g}"
+    said += f" --scope {cell.scope}"
+    if cell.operator.partition(":")[0] in OPERATORS:
+        said += f" --operator {cell.operator}"
+    return said if cell.gate == "none" else f"{said} --gate {cell.gate}"
 
 
 def _table(found: "Search") -> Any:

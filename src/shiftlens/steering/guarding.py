@@ -116,6 +116,11 @@ class Guard:
         self._now[leaf] = decided
 
     def _ask(self, leaf: Leaf, call: Call, states: Tensor | None, step: int) -> Tensor:
+        if states is not None and step == 0 and not bool(states.isfinite().all()):
+            raise SteeringError(
+                "the gate reads states that are no finite numbers",
+                remedy="load the model in a wider type",
+            )
         reading = Reading(states, step, call.rows, lambda: call.prompts)
         decided = leaf.decide(reading).to(call.device)
         if len(decided) != call.rows:

@@ -12,9 +12,9 @@ from shiftlens.concepts.vectors import SteeringVector
 from shiftlens.core.errors import MismatchError, SteeringError
 from shiftlens.models.model import Model
 from shiftlens.models.picture_tokens import require_whole_pictures
-from shiftlens.models.towers import Tower, layer_of
+from shiftlens.models.towers import Tower, layer_of, modules_of
 from shiftlens.steering.affine import AffineEdit
-from shiftlens.steering.gates import Active, Gate, NearestConcept, TwoPassGate
+from shiftlens.steering.gates import Active, Gate, Leaf, LinearGate, NearestConcept, TwoPassGate
 from shiftlens.steering.operators import Add, Operator
 from shiftlens.steering.scopes import Image, Patches, Scope, read_scope
 
@@ -110,15 +110,45 @@ def check(model: Model, one: Intervention, decided: Sequence[bool] | None) -> No
         )
     if not isinstance(one.strength, int | float) or not math.isfinite(one.strength):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise SteeringError(f"strength {one.strength!r} is not a finite number")
+    if one.gate is not None and not isinstance(one.gate, Gate):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SteeringError(
+            f"{one.gate!r} is no gate",
+            allowed='AboutToSay.of(model, "yes"), LDA.fit(...), ...',
+            remedy="shiftlens.steering.reading.read_gate reads a typed one",
+        )
+    if one.operator is not None and not isinstance(one.operator, Operator):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SteeringError(
+            f"{one.operator!r} is no operator",
+            allowed="Add(), AddKeepingNorm(), Ablate(), MoveTo(target)",
+            remedy="shiftlens.steering.operators.read_operator reads a typed one",
+        )
     scope, layers = read_scope(one.scope), one.resolve_layers(model)
     _check_vector(model, one)
     _check_decisions(one.gate, decided)
     if isinstance(scope, Patches) or (isinstance(scope, Image) and scope.index is not None):
         require_whole_pictures(model)
     if one.tower != "language":
+        _require_read(model, one, layers)
         check_beside(one, scope, decided)
     elif one.gate is not None and decided is None:
         _check_gate(model, one.gate, scope, min(layers))
+
+
+def _require_read(model: Model, one: Intervention, layers: Sequence[int]) -> None:
+    """Refuse blocks of the vision tower behind the one that the language model is shown."""
+    chosen = getattr(model.hf.config, "vision_feature_layer", None)
+    if one.tower != "vision" or chosen is None:
+        return
+    n = len(modules_of(model, "vision"))
+    # Of the hidden states, number 0 is what the first block is given.
+    shown = [int(at) for at in (chosen if isinstance(chosen, list | tuple) else [chosen])]
+    read = max(at + n if at < 0 else at - 1 for at in shown)
+    if max(layers) > read:
+        raise SteeringError(
+            f"the language model is shown what block {read} of the vision tower makes: "
+            f"steering after block {max(layers)} changes nothing",
+            allowed=f"blocks 0..{read}",
+        )
 
 
 def _check_vector(model: Model, one: Intervention) -> None:
@@ -168,16 +198,42 @@ def _check_decisions(gate: Gate | None, decided: Sequence[bool] | None) -> None:
         )
 
 
-def _check_gate(model: Model, gate: Gate, scope: Scope, layer: int) -> None:
-    for leaf in gate.leaves():
-        if isinstance(leaf, NearestConcept | Active) and (
-            leaf.concepts.site.normed or leaf.concepts.site.tower != "language"
-        ):
+def require_own_states(model: Model, gate: Leaf) -> None:
+    """Refuse a gate that was fitted on states of another kind, width or model.
+
+    Raises:
+        SteeringError: its concepts are not of the residual stream.
+        MismatchError: another width, or other weights.
+    """
+    if isinstance(gate, NearestConcept | Active):
+        site, d = gate.concepts.site, gate.concepts.d
+        provenance = gate.concepts.provenance
+        if site.normed or site.tower != "language":
             raise SteeringError(
-                f"the gate reads a block's output, and its concepts come from {leaf.concepts.site}",
+                f"the gate reads a block's output, and its concepts come from {site}",
                 allowed="concepts of the residual stream of the language model",
                 remedy="harvest the same site without normed=True, tower='language'",
             )
+    elif isinstance(gate, LinearGate):
+        d, provenance = len(gate.weights), gate.provenance
+    else:
+        return
+    if d != model.address.d:
+        raise MismatchError(
+            f"the gate reads states of width {d}",
+            allowed=f"{model.name} has a residual stream of width {model.address.d}",
+        )
+    theirs = (provenance.get("model") or {}).get("weights")
+    if theirs is not None and theirs != model.identity["weights"]:
+        raise MismatchError(
+            f"the gate was fitted on states of other weights than those of {model.name}",
+            remedy="fit it on the model that is steered, or one adapter apart from it",
+        )
+
+
+def _check_gate(model: Model, gate: Gate, scope: Scope, layer: int) -> None:
+    for leaf in gate.leaves():
+        require_own_states(model, leaf)
         if leaf.every_step and scope.from_prompt:
             raise SteeringError(
                 f"the gate decides where a token is emitted, and scope {scope} begins before that",

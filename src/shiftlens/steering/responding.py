@@ -16,6 +16,7 @@ from shiftlens.models.model import Model, Response
 from shiftlens.models.prompts import Turn, encode_turns
 from shiftlens.steering.applying import Intervention, open_steering
 from shiftlens.steering.gates import TwoPassGate
+from shiftlens.steering.intervening import require_own_states
 from shiftlens.steering.receipt import Receipt, merged, require_effect
 
 
@@ -86,6 +87,7 @@ def _first_pass(
     max_new_tokens: int,
 ) -> list[bool]:
     """Decisions from an unsteered answer: open where what the gate reads is there, and opens it."""
+    require_own_states(model, gate.inner)
     layer = model.address.layer(gate.layer, model.name)
     site = Site(layer, gate.selection)
     caught = catch_own(model, turns, site, max_new_tokens)

@@ -1,7 +1,7 @@
 """Linear probes as gates: Fisher's discriminant in closed form, and logistic regression."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class LinearGate(StateGate):
         held_out: what the gate does on those rows.
         kind: of probe, for people.
         every_step: decide again for every position that emits a token.
+        provenance: JSON: model, data and rows that it came from.
     """
 
     weights: Float[Tensor, " d"]
@@ -47,6 +48,7 @@ class LinearGate(StateGate):
     held_out: HeldOut
     kind: str
     every_step: bool = False
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def opens(self, states: Float[Tensor, "m d"]) -> Bool[Tensor, " m"]:
         """Whether each state lies on the positive side."""
@@ -60,6 +62,7 @@ class LinearGate(StateGate):
             "held_out": self.held_out.to_dict(),
             "kind": self.kind,
             "every_step": self.every_step,
+            "provenance": dict(self.provenance),
         }
         save_pair(Path(path), "linear gate", _SCHEMA, {"weights": self.weights}, data)
 
@@ -181,7 +184,9 @@ def _fit(
     # Scores of all folds are counted from the middle between the classes.
     threshold += float(middle @ weights)
     require_change((acts @ weights > threshold).numpy())
-    return LinearGate(weights, threshold, store.site_at(layer).layers[0], rates, kind)
+    about = {**store.provenance, "store": store.fingerprint}
+    at = store.site_at(layer).layers[0]
+    return LinearGate(weights, threshold, at, rates, kind, provenance=about)
 
 
 def _whole(

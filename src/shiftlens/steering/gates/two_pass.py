@@ -8,6 +8,7 @@ from torch import Tensor
 
 from shiftlens.activations.tokens import LastPrompt, Selection
 from shiftlens.core.errors import SteeringError
+from shiftlens.steering.gates.active import Active
 from shiftlens.steering.gates.gate import Gate, Leaf, StateGate
 from shiftlens.steering.gates.nearest import NearestConcept
 
@@ -28,13 +29,24 @@ class TwoPassGate(Gate):
     inner: StateGate
     tokens: Selection | None = None
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.inner, StateGate):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise SteeringError(
+                "a two-pass gate decides from one state, and this gate does not",
+                allowed="a probe, or a gate about concepts; not a combination of gates",
+            )
+
     @property
     def selection(self) -> Selection:
         """Where the state is taken that decides."""
         if self.tokens is not None:
             return self.tokens
         inner = self.inner
-        return inner.concepts.site.tokens if isinstance(inner, NearestConcept) else LastPrompt()
+        return (
+            inner.concepts.site.tokens
+            if isinstance(inner, NearestConcept | Active)
+            else LastPrompt()
+        )
 
     @property
     def layer(self) -> int:

@@ -1,6 +1,7 @@
 """Asking many settings the same questions: each batch is encoded once, each answer given once."""
 
 import itertools
+import math
 from collections.abc import Generator, Hashable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -212,10 +213,19 @@ def _answer(
         with open_steering(model, [one]) as given, _first_token(model) as seen:
             said = generate(model, inputs, max_new_tokens=limit)
         receipt = _short(given.vectors)
+        if not math.isfinite(receipt[3]):
+            raise _broken()
     if not seen:
         raise SteeringError(f"{model.name} generates without being called: it cannot be searched")
     kl = [0.0] * len(said) if plain is None else _divergence(seen[0], plain)
     return {"texts": [r.text for r in said], "kl": kl, "receipt": receipt}, seen[0]
+
+
+def _broken() -> SteeringError:
+    return SteeringError(
+        "states or logits are no finite numbers under steering",
+        remedy="steer less strongly, or load the model in a wider type",
+    )
 
 
 def _short(vectors: Sequence[VectorReceipt]) -> list[Any]:
@@ -242,7 +252,9 @@ def _first_token(model: Model) -> Generator[list[Tensor]]:
 
 def _divergence(steered: Tensor, plain: Tensor) -> list[float]:
     """KL(steered, unsteered) of each row, in nats; the same as the receipt's."""
-    terms = (steered.exp() * (steered - plain)).nan_to_num(0.0)
+    if bool(steered.isnan().any() | plain.isnan().any()):
+        raise _broken()
+    terms = torch.where(steered.isneginf(), 0.0, steered.exp() * (steered - plain))
     # Rounding may leave a tiny negative number where nothing was changed.
     return terms.sum(dim=-1).clamp_min(0.0).tolist()
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from shiftlens.core.manifest import digest
+from shiftlens.models.readout import Readout
 from shiftlens.steering.intervening import Intervention
 
 _NAMES = ("name", "provenance", "state_norm")  # tell where something is from, and change no answer
@@ -43,6 +44,8 @@ def _described(value: Any) -> Any:
         return _array(value.detach().cpu().contiguous())
     if isinstance(value, np.ndarray):
         return _array(torch.from_numpy(np.ascontiguousarray(value)))
+    if isinstance(value, Readout):  # of the model, whose identity is part of every key
+        return ["readout", value.adapter_on, value.slot, value.scale, value.soft_cap]
     if is_dataclass(value) and not isinstance(value, type):
         inner = {
             one.name: _described(getattr(value, one.name))

@@ -62,7 +62,8 @@ def search(
 
     All data are cut in two by picture. Every cell is asked the first half; the best one that keeps
     the budgets is asked the second half, beside random directions of equal length: the number that
-    is reported never comes from the data that chose. Of equal effects the smaller dose wins.
+    is reported never comes from the data that chose. Of equal effects that which moves
+    off-target first tokens least wins, then the smaller dose.
 
     Give directions and gates that were fitted on other samples than these.
 
@@ -162,7 +163,7 @@ class _Run:
         return {cell: table[cell] for cell in self.cells}
 
     def best(self, table: Mapping[Cell, Measured]) -> Cell:
-        """The cell with the greatest effect within budgets; of equal ones that of smaller dose."""
+        """The cell with the greatest effect within budgets; of equal ones the gentlest."""
         able = {c: one.merit for c, one in table.items() if not one.dropped and one.merit}
         if not able and all(one.merit is None for one in table.values()):
             most = max(one.n for one in table.values())
@@ -173,7 +174,7 @@ class _Run:
         within = [cell for cell in able if keeps(self.budgets, table[cell].costs)]
         if not within:
             raise SteeringError(*_nearest(table, self.budgets), remedy=_SMALLER)
-        return min(within, key=lambda c: (-able[c].estimate, table[c].dose, abs(c.strength)))
+        return min(within, key=lambda c: (-able[c].estimate, *_price(table[c]), abs(c.strength)))
 
     def report(
         self, side: Side, chosen: Measured, cell: Cell, controls: int, seed: int
@@ -233,6 +234,12 @@ def _objective(task: Task, name: str | None) -> Measure:
             allowed="a task with an effect, or an objective by name",
         )
     return effects[0]
+
+
+def _price(one: Measured) -> tuple[float, float]:
+    """What decides between equal effects: a gated cell is gentle elsewhere, not where it acts."""
+    moved = one.worst("first_token_kl")
+    return (0.0 if moved is None else moved.estimate, one.dose)
 
 
 def _nearest(table: Mapping[Cell, Measured], budgets: Sequence[Budget]) -> tuple[str]:

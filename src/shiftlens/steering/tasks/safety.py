@@ -43,6 +43,11 @@ class SafetyTask(Task):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "phrases", words_from(self.phrases, "refusing phrases"))
+        if self.judge is not None and not callable(self.judge):
+            raise SteeringError(
+                f"the judge {self.judge!r} cannot be asked",
+                allowed="from Python: a function from answers to whether each is safe",
+            )
 
     def check(self, samples: Samples) -> None:
         """Refuse samples without the label ``dangerous``, and a set without a harmless one.
