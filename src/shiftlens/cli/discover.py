@@ -98,7 +98,7 @@ def discover(
         out=out,
         progress=listener,
     )
-    if found.directions:
+    if found.meaningful:
         found.vector(0, learned).save(out / "best")
     if as_json:
         print_json(found.to_dict())
@@ -193,4 +193,5 @@ def _print(found: "Discovery", out: Path) -> None:
     ]
     page.print(table("", ("concepts", "more", "fewer", "score", "random above", "dose"), lines))
     page.print(f"  numbers  {out / 'discovery.json'}", markup=False, soft_wrap=True)
-    page.print(f"  vector   {out / 'best.safetensors'}", markup=False, soft_wrap=True)
+    if found.meaningful:
+        page.print(f"  vector   {out / 'best.safetensors'}", markup=False, soft_wrap=True)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from shiftlens.steering.searching import Search
     from shiftlens.steering.searching.measured import Measured
 
+_MANY = 3  # axes beside which intervals fit into eighty columns, at most
 _SHOWN = 20  # cells in the table; all of them are in search.json
 _AXES = ("layer", "strength", "operator", "scope", "gate")
 _HEADS = {"first_token_kl": "kl"}
@@ -130,10 +131,17 @@ def _row(
     return (
         f"[bold]{mark}[/bold]" if mark == "chosen" else mark,
         *(escape(_axis(getattr(one.cell, axis))) for axis in axes),
-        escape(_interval(one.effect)),
+        escape(_effect(one, narrow=len(axes) > _MANY)),
         *("-" if cost is None else decimal(cost.estimate, 3) for cost in costs),
         decimal(one.dose),
     )
+
+
+def _effect(one: "Measured", *, narrow: bool) -> str:
+    """With its interval where there is room; the numbers below and the page have it anyway."""
+    if narrow and one.effect is not None:
+        return decimal(one.effect.estimate)
+    return _interval(one.effect)
 
 
 def _axis(value: Any) -> str:

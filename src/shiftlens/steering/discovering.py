@@ -204,11 +204,14 @@ def discover(
         progress: who is told.
 
     Raises:
-        SteeringError: fewer than two concepts, no samples, a top below 2, no random direction.
+        SteeringError: fewer than two concepts, no samples, a top below 2, no random direction, a
+            strength of 0.
         MismatchError: concepts of another model.
         DataError: a picture cannot be read.
     """
     _require(concepts, samples, top, n_random)
+    if strength == 0:
+        raise SteeringError("directions of strength 0 change nothing", allowed="any other number")
     vectors = {
         pair: between_concepts(concepts, *pair)
         for pair in itertools.permutations(range(concepts.k), 2)
