@@ -25,34 +25,34 @@ def measure(bench: Bench) -> list[Figure]:
         "none; mean shifts on the base's text, strength -1",
     )
     same: list[bool] = []
-    off: list[bool] = []
-    same_off: list[bool] = []
+    everywhere: dict[str, list[bool]] = {"undone": [], "adapter off": []}
     for split in SPLITS:
         fit = bench.draw("captions", 400, 1010 + split)
         judge = bench.draw("captions", 350, 2010 + split)
         places = vocabulary(fit, "place")
         interventions = _interventions(bench, split)
         base, tuned = bench.ask(bench.base, judge), bench.ask(bench.tuned, judge)
-        pairs = zip(base, tuned, strict=True)
-        chosen = [
-            i
-            for i, (plain, styled) in enumerate(pairs)
-            if says(styled, places) and not says(plain, places)
-        ]
-        samples = [judge[i] for i in chosen]
-        after = bench.steer(bench.tuned, samples, interventions)
-        controls = bench.controls(bench.tuned, samples, interventions)
+        styled = [i for i, text in enumerate(tuned) if says(text, places)]
+        after = bench.steer(bench.tuned, [judge[i] for i in styled], interventions)
+        pairs = dict(zip(styled, after, strict=True))
+        everywhere["undone"] += [not says(text, places) for text in after]
+        everywhere["adapter off"] += [not says(base[i], places) for i in styled]
+        # The base names the place in some captions too: there the style is not the adapter's.
+        chosen = [i for i in styled if not says(base[i], places)]
+        controls = bench.controls(bench.tuned, [judge[i] for i in chosen], interventions)
         undone.add(
-            [not says(text, places) for text in after],
+            [not says(pairs[i], places) for i in chosen],
             [[not says(text, places) for text in texts] for texts in controls],
         )
-        same += [text == base[i] for i, text in zip(chosen, after, strict=True)]
-        off += [not says(base[i], places) for i in chosen]
-        same_off += [True for _ in chosen]
+        same += [pairs[i] == base[i] for i in chosen]
+    how = "every caption that the tuned model gives the style"
     return [
         *undone.figures(),
         share("undone: the base's caption word for word", same, "", "the same captions"),
-        share("adapter off: captions without the style", off, "", "the same captions"),
+        share("undone, of all: without the style", everywhere["undone"], "", how),
+        share(
+            "adapter off, of all: captions without the style", everywhere["adapter off"], "", how
+        ),
     ]
 
 

@@ -56,7 +56,7 @@ class FirstTokens:
         # Announced, so that the contexts around this one do not steer or count this pass either.
         with torch.no_grad(), self._model.tenancy.announcing(Aside()):
             logits = self._model.hf(*args, **plain, use_cache=False).logits
-        self.divergences += _divergence(steered, _at(logits, last))
+        self.divergences += divergence(steered, _at(logits, last))
 
     def _unencoded(self) -> dict[str, Any]:
         """The inputs with pixels: what was encoded ahead of the call was encoded under steering."""
@@ -70,8 +70,8 @@ class FirstTokens:
         return dict(own.tensors)
 
 
-def _divergence(steered: Tensor, unsteered: Tensor) -> list[float]:
-    """KL of (b, v) logits, for each row.
+def divergence(steered: Tensor, unsteered: Tensor) -> list[float]:
+    """KL(steered, unsteered) of (b, v) logits or their log-softmax, for each row, in nats.
 
     Raises:
         SteeringError: logits that are not numbers.
@@ -83,7 +83,9 @@ def _divergence(steered: Tensor, unsteered: Tensor) -> list[float]:
         )
     p, q = (torch.log_softmax(one.float(), dim=-1) for one in (steered, unsteered))
     # What is impossible in both adds nothing; 0 times minus infinity would not be a number.
-    return torch.where(p.isneginf(), 0.0, p.exp() * (p - q)).sum(dim=-1).tolist()
+    terms = torch.where(p.isneginf(), 0.0, p.exp() * (p - q))
+    # Rounding may leave a tiny negative number where nothing was changed.
+    return terms.sum(dim=-1).clamp_min(0.0).tolist()
 
 
 def _at(logits: Tensor, last: Tensor) -> Tensor:

@@ -17,10 +17,10 @@ from shiftlens.data.sample import Sample
 from shiftlens.models.loading import load_model
 from shiftlens.models.model import Model
 from shiftlens.steering.applying import Intervention, steer
+from shiftlens.steering.divergence import divergence
 from shiftlens.steering.gates import LDA, LinearGate, NearestConcept, TwoPassGate
 from shiftlens.steering.gates.fitting import HeldOut
 from shiftlens.steering.responding import steer_responses
-from shiftlens.steering.searching.asking import _divergence
 
 
 def _gate(d: int = 32, **provenance: Any) -> LinearGate:
@@ -96,8 +96,8 @@ def test_states_that_are_no_numbers_do_not_pass_for_a_closed_gate(tiny: Model) -
             weight.copy_(before)
 
 
-def test_logits_that_are_no_numbers_are_no_small_divergence() -> None:
+def test_logits_that_are_no_numbers_are_no_smalldivergence() -> None:
     plain = torch.log_softmax(torch.tensor([[1.0, 2.0, -float("inf")]]), dim=-1)
-    assert _divergence(plain, plain) == [0.0]
-    with pytest.raises(SteeringError, match="no finite numbers"):
-        _divergence(torch.full((1, 3), float("nan")), plain)
+    assert divergence(plain, plain) == [0.0]
+    with pytest.raises(SteeringError, match="are not numbers"):
+        divergence(torch.full((1, 3), float("nan")), plain)

@@ -20,6 +20,7 @@ from shiftlens.models.generation import generate
 from shiftlens.models.model import Model
 from shiftlens.models.prompts import Inputs, Turn, encode_turns
 from shiftlens.steering.applying import open_steering
+from shiftlens.steering.divergence import divergence
 from shiftlens.steering.intervening import Intervention
 from shiftlens.steering.receipt import VectorReceipt
 from shiftlens.steering.searching.keys import intervention_key
@@ -214,18 +215,14 @@ def _answer(
             said = generate(model, inputs, max_new_tokens=limit)
         receipt = _short(given.vectors)
         if not math.isfinite(receipt[3]):
-            raise _broken()
+            raise SteeringError(
+                "states are no finite numbers under steering",
+                remedy="steer less strongly, or load the model in a wider type",
+            )
     if not seen:
         raise SteeringError(f"{model.name} generates without being called: it cannot be searched")
-    kl = [0.0] * len(said) if plain is None else _divergence(seen[0], plain)
+    kl = [0.0] * len(said) if plain is None else divergence(seen[0], plain)
     return {"texts": [r.text for r in said], "kl": kl, "receipt": receipt}, seen[0]
-
-
-def _broken() -> SteeringError:
-    return SteeringError(
-        "states or logits are no finite numbers under steering",
-        remedy="steer less strongly, or load the model in a wider type",
-    )
 
 
 def _short(vectors: Sequence[VectorReceipt]) -> list[Any]:
@@ -248,15 +245,6 @@ def _first_token(model: Model) -> Generator[list[Tensor]]:
         yield seen
     finally:
         handle.remove()
-
-
-def _divergence(steered: Tensor, plain: Tensor) -> list[float]:
-    """KL(steered, unsteered) of each row, in nats; the same as the receipt's."""
-    if bool(steered.isnan().any() | plain.isnan().any()):
-        raise _broken()
-    terms = torch.where(steered.isneginf(), 0.0, steered.exp() * (steered - plain))
-    # Rounding may leave a tiny negative number where nothing was changed.
-    return terms.sum(dim=-1).clamp_min(0.0).tolist()
 
 
 def _identity(model: Model) -> list[Any]:
