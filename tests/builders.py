@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from shiftlens.concepts.vectors import SteeringVector
 
 PAD, BOS, EOS, UNKNOWN = 0, 1, 2, 3
-_SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
+SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
 WORDS = tuple(
     (
         "user assistant : . , ? a the is are in on of and no yes one two what picture describe "
@@ -52,7 +52,7 @@ def build_tokenizer(extra: tuple[str, ...] = ("<image>",), *, by_bytes: bool = F
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    special = (*_SPECIAL, *extra)
+    special = (*SPECIAL, *extra)
     body = tuple(sorted(pre_tokenizers.ByteLevel.alphabet())) if by_bytes else WORDS
     index = {word: number for number, word in enumerate((*special, *body))}
     if by_bytes:
@@ -79,8 +79,8 @@ def build_tokenizer(extra: tuple[str, ...] = ("<image>",), *, by_bytes: bool = F
     )
 
 
-_ENDS: dict[str, int] = {"pad_token_id": PAD, "bos_token_id": BOS, "eos_token_id": EOS}
-_TEXT: dict[str, Any] = {
+ENDS: dict[str, int] = {"pad_token_id": PAD, "bos_token_id": BOS, "eos_token_id": EOS}
+TEXT: dict[str, Any] = {
     "hidden_size": 32,
     "intermediate_size": 64,
     "num_hidden_layers": 4,
@@ -89,7 +89,7 @@ _TEXT: dict[str, Any] = {
     "max_position_embeddings": 512,
     "initializer_range": 0.5,  # large, so that random models do not say the same thing to all
     "tie_word_embeddings": False,
-    **_ENDS,
+    **ENDS,
 }
 
 
@@ -119,13 +119,13 @@ def build_llava(
     )
     config = LlavaConfig(
         vision_config=vision,
-        text_config=LlamaConfig(vocab_size=len(tokenizer), **(_TEXT | text)),
-        image_token_id=len(_SPECIAL),
+        text_config=LlamaConfig(vocab_size=len(tokenizer), **(TEXT | text)),
+        image_token_id=len(SPECIAL),
         image_seq_length=9,
         vision_feature_layer=-1,
         vision_feature_select_strategy="default",
         tie_word_embeddings=False,
-        **_ENDS,
+        **ENDS,
     )
     processor = LlavaProcessor(
         image_processor=CLIPImageProcessorPil(
@@ -137,7 +137,7 @@ def build_llava(
         num_additional_image_tokens=1,
         chat_template=chat_template,
     )
-    return _save(path, Llava, config, processor, seed)
+    return save(path, Llava, config, processor, seed)
 
 
 def build_qwen2_vl(path: Path, *, seed: int = 0) -> Path:
@@ -151,7 +151,7 @@ def build_qwen2_vl(path: Path, *, seed: int = 0) -> Path:
     start, end, image, video = (tokenizer.convert_tokens_to_ids(token) for token in extra)
     config = Qwen2VLConfig(
         text_config={
-            **_TEXT,
+            **TEXT,
             "vocab_size": len(tokenizer),
             "rope_parameters": {
                 "rope_type": "default",
@@ -181,7 +181,7 @@ def build_qwen2_vl(path: Path, *, seed: int = 0) -> Path:
         video_processor=None,
         chat_template=template("<|vision_start|><|image_pad|><|vision_end|>"),
     )
-    return _save(path, Qwen, config, processor, seed)
+    return save(path, Qwen, config, processor, seed)
 
 
 def build_idefics3(path: Path, *, seed: int = 0) -> Path:
@@ -194,7 +194,7 @@ def build_idefics3(path: Path, *, seed: int = 0) -> Path:
              *(f"<row_{r}_col_{c}>" for r in (1, 2) for c in (1, 2)))  # fmt: skip
     tokenizer = build_tokenizer(extra)
     config = Idefics3Config(
-        text_config=LlamaConfig(vocab_size=len(tokenizer), **_TEXT),
+        text_config=LlamaConfig(vocab_size=len(tokenizer), **TEXT),
         vision_config={
             "image_size": 32,
             "patch_size": 8,
@@ -216,7 +216,7 @@ def build_idefics3(path: Path, *, seed: int = 0) -> Path:
         image_seq_len=4,
         chat_template=template("<image>"),
     )
-    return _save(path, Idefics, config, processor, seed)
+    return save(path, Idefics, config, processor, seed)
 
 
 def build_adapter(
@@ -414,11 +414,11 @@ def build_vector(
     return SteeringVector(torch.nn.functional.normalize(noise, dim=0) * length, **options)
 
 
-def _save(path: Path, kind: Any, config: Any, processor: Any, seed: int) -> Path:
+def save(path: Path, kind: Any, config: Any, processor: Any, seed: int) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = kind(config).eval()
-    model.generation_config.update(**_ENDS)
+    model.generation_config.update(**ENDS)
     model.save_pretrained(path)
     if getattr(processor, "video_processor", processor) is None:
         # As on the hub, where video settings lie beside these files; here they are left out.

@@ -46,11 +46,13 @@ class Inputs:
             (b, t), pictures, and position_ids (b, t) for the families that count positions from 0.
         prompt_width: how many columns the prompts take, padding included.
         response_lengths: how many response tokens each row has; empty where none were given.
+        sizes: width and height of each row's pictures in pixels, as they were opened.
     """
 
     tensors: dict[str, Tensor]
     prompt_width: int
     response_lengths: tuple[int, ...] = ()
+    sizes: tuple[tuple[tuple[int, int], ...], ...] = ()
 
     def __len__(self) -> int:
         return int(self.tensors["input_ids"].shape[0])
@@ -103,7 +105,9 @@ def encode_turns(
         else value.to(model.device)
         for key, value in tensors.items()
     }
-    return Inputs(moved, width, tuple(len(ids) for ids in response_ids or ()))
+    lengths = tuple(len(ids) for ids in response_ids or ())
+    sizes = tuple(tuple(image.size for image in turn.images) for turn in turns)
+    return Inputs(moved, width, lengths, sizes)
 
 
 def _refuse_pictures(model: Model, responses: Sequence[Sequence[int]]) -> None:
