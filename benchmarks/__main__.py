@@ -4,6 +4,7 @@ import argparse
 import json
 
 from benchmarks import callback, world
+from benchmarks.capture import running as capture
 from benchmarks.figures import Figure, print_table
 from benchmarks.shift import running
 from benchmarks.steering import running as steering
@@ -13,6 +14,7 @@ ALL = {
     "shift": running.measure,
     "callback": callback.measure,
     "steering": steering.measure,
+    "capture": capture.measure,
 }
 
 parser = argparse.ArgumentParser(description=__doc__)

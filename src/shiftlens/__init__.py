@@ -26,6 +26,7 @@ _HOMES = {
     "evaluate": "shiftlens.steering.evaluating.evaluate",
     "ground": "shiftlens.concepts.grounding.ground",
     "harvest": "shiftlens.activations.harvesting",
+    "harvest_pair": "shiftlens.activations.in_turn",
     "learn": "shiftlens.concepts.learning",
     "load_model": "shiftlens.models.loading",
     "load_pair": "shiftlens.models.loading",
@@ -35,6 +36,7 @@ _HOMES = {
     "report": "shiftlens.reporting.single",
     "search": "shiftlens.steering.searching.search",
     "steer": "shiftlens.steering.applying",
+    "suggest": "shiftlens.study.suggesting",
     "tokens": "shiftlens.activations.tokens",
     "train_placebos": "shiftlens.models.placebos",
     "trajectory": "shiftlens.shift.trajectory",
@@ -45,6 +47,7 @@ __all__ = ["__version__", *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll
 if TYPE_CHECKING:
     from shiftlens.activations import tokens as tokens
     from shiftlens.activations.harvesting import harvest as harvest
+    from shiftlens.activations.in_turn import harvest_pair as harvest_pair
     from shiftlens.activations.site import Site as Site
     from shiftlens.activations.store import ActivationStore as ActivationStore
     from shiftlens.concepts.concepts import Concepts as Concepts
@@ -71,6 +74,7 @@ if TYPE_CHECKING:
     from shiftlens.steering.evaluating.evaluate import evaluate as evaluate
     from shiftlens.steering.searching.search import search as search
     from shiftlens.study.diff.running import diff as diff
+    from shiftlens.study.suggesting import suggest as suggest
 
 
 def __getattr__(name: str) -> object:

@@ -1,21 +1,23 @@
 """One batch, one model: what was said, and the states along it, kept on the device."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from shiftlens.activations.prompt_rows import PromptRow, column_index, mask_of, prompt_rows
+from shiftlens.activations.selections.mean import Mean
 from shiftlens.activations.site import Site
-from shiftlens.models.generation import decode, forward, generate
+from shiftlens.models.generation import decode, forward, generate, with_reasoning
 from shiftlens.models.hooks import Recording, record
 from shiftlens.models.model import Model, Response
-from shiftlens.models.prompts import Inputs, Turn, encode_turns
-from shiftlens.models.roles import Mask, Roles
+from shiftlens.models.prompts import Inputs, Turn, encode_turns, with_responses
+from shiftlens.models.stopping import Enough
 from shiftlens.models.towers import Tower, pieces_of
 
 
@@ -26,44 +28,76 @@ class Caught:
     Attributes:
         responses: one a sample.
         states: for each layer (b, positions, d). For a selection in the response, position 0 is
-            the last prompt position and j that of response token j - 1; for one in the image or in
-            the prompt's text there is a single position, the mean over those tokens.
+            the last prompt position and j that of response token j - 1; for one in the prompt the
+            positions are those of ``prompt``, or a single one, the mean over them.
+        prompt: what a selection in the prompt selects in each sample; none for other selections.
     """
 
     responses: list[Response]
     states: dict[int, Float[Tensor, "b p d"]]
+    prompt: tuple[PromptRow, ...] = ()
 
 
-def catch_own(model: Model, turns: Sequence[Turn], site: Site, max_new_tokens: int) -> Caught:
-    """Let the model answer and catch the states while it does: no second pass."""
-    inputs = encode_turns(model, turns)
+def catch_own(
+    model: Model,
+    turns: Sequence[Turn],
+    site: Site,
+    max_new_tokens: int,
+    encoded: Inputs | None = None,
+    *,
+    options: Mapping[str, Any] | None = None,
+    enough: Enough | None = None,
+) -> Caught:
+    """Let the model answer and catch the states while it does: no second pass.
+
+    Args:
+        model: who answers.
+        turns: prompts with their pictures.
+        site: which states.
+        max_new_tokens: where a response is cut off.
+        encoded: the turns' inputs without responses, where they were made already.
+        options: generation options that are meant, see ``generate``.
+        enough: when a row has said all that is wanted of it, see ``generate``.
+    """
+    inputs = encoded or encode_turns(model, turns)
+    say = partial(generate, max_new_tokens=max_new_tokens, options=options, enough=enough)
     if site.tower != "language":
         with _beside(model, turns, inputs, site) as seen:
-            responses = generate(model, inputs, max_new_tokens=max_new_tokens)
+            responses = say(model, inputs)
         return Caught(responses, {layer: parts[0] for layer, parts in seen.states.items()})
-    pooled = _pooled(model, inputs, site)
+    rows = prompt_rows(model, inputs, site.tokens)
     # While generating with a cache, the prompt comes first and then one position at a time: the
     # last column of every call is exactly the response's trail.
-    keep = partial(_mean_over, pooled) if pooled is not None else _last_position
+    keep = _in_prompt(inputs, site, rows) if rows else _last_position
     with record(model, site.layers, keep=_behind(model, site, keep)) as seen:
-        responses = generate(model, inputs, max_new_tokens=max_new_tokens)
-    return Caught(responses, {layer: torch.cat(parts, 1) for layer, parts in seen.states.items()})
+        responses = say(model, inputs)
+    states = {layer: torch.cat(parts, 1) for layer, parts in seen.states.items()}
+    return Caught(responses, states, rows)
 
 
 def catch_given(
-    model: Model, turns: Sequence[Turn], site: Site, responses: Sequence[Response]
+    model: Model,
+    turns: Sequence[Turn],
+    site: Site,
+    responses: Sequence[Response],
+    encoded: Inputs | None = None,
 ) -> Caught:
-    """Give the model the tokens of responses and catch the states in one teacher-forced pass."""
-    inputs = encode_turns(model, turns, response_ids=[r.token_ids for r in responses])
+    """Give the model the tokens of responses and catch the states in one teacher-forced pass.
+
+    ``encoded`` are the turns' inputs without responses, where they were made already.
+    """
+    given = [one.token_ids for one in responses]
+    inputs = with_responses(model, encoded or encode_turns(model, turns), given)
+    said = with_reasoning(model, inputs, responses)
     if site.tower != "language":
         with _beside(model, turns, inputs, site) as seen:
             forward(model, inputs)
-        return Caught(list(responses), {layer: parts[0] for layer, parts in seen.states.items()})
-    pooled = _pooled(model, inputs, site)
-    keep = partial(_mean_over, pooled) if pooled is not None else partial(_tail, inputs)
+        return Caught(said, {layer: parts[0] for layer, parts in seen.states.items()})
+    rows = prompt_rows(model, inputs, site.tokens)
+    keep = _in_prompt(inputs, site, rows) if rows else partial(_tail, inputs)
     with record(model, site.layers, keep=_behind(model, site, keep)) as seen:
         forward(model, inputs)
-    return Caught(list(responses), {layer: parts[0] for layer, parts in seen.states.items()})
+    return Caught(said, {layer: parts[0] for layer, parts in seen.states.items()}, rows)
 
 
 def _beside(
@@ -90,12 +124,11 @@ def as_response(model: Model, text: str) -> Response:
     return Response(decode(model, ids), tuple(ids), truncated=False)
 
 
-def _pooled(model: Model, inputs: Inputs, site: Site) -> Mask | None:
-    """The positions of a batch that a selection outside the response takes the mean over."""
-    if site.tokens.part == "response":
-        return None
-    roles = Roles.of(model, inputs)
-    return roles.image if site.tokens.part == "image" else roles.text
+def _in_prompt(inputs: Inputs, site: Site, rows: Sequence[PromptRow]) -> Callable[[Tensor], Tensor]:
+    """What to keep of a state for a selection in the prompt: its columns, or their mean."""
+    if isinstance(site.tokens, Mean):
+        return partial(_mean_over, mask_of(inputs, rows))
+    return partial(_gathered, column_index(inputs, rows), inputs.prompt_width)
 
 
 def _behind(
@@ -124,3 +157,10 @@ def _mean_over(mask: Tensor, state: Tensor) -> Tensor:
     weights = mask.to(torch.float32)
     total = torch.einsum("bt,btd->bd", weights, state.float())
     return (total / weights.sum(dim=1, keepdim=True).clamp_min(1)).to(state.dtype)[:, None]
+
+
+def _gathered(index: Tensor, width: int, state: Tensor) -> Tensor:
+    """The indexed columns of the call that holds the prompt; nothing later."""
+    if state.shape[1] < width:
+        return state[:, :0]
+    return state.gather(1, index[:, :, None].expand(-1, -1, state.shape[-1]))

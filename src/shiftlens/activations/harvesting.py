@@ -13,13 +13,17 @@ from shiftlens.activations.manifest import (
     require_same,
 )
 from shiftlens.activations.parts import Job, harvest_part
+from shiftlens.activations.selections.response import Word
 from shiftlens.activations.site import Site
 from shiftlens.activations.store import ActivationStore
-from shiftlens.core.errors import DataError, MismatchError
+from shiftlens.core.errors import DataError, MismatchError, SiteError
 from shiftlens.core.executor import Executor, SerialExecutor
 from shiftlens.core.progress import Progress, Silent
 from shiftlens.data.sample import Sample, Samples
+from shiftlens.models.decoding import check_options
 from shiftlens.models.model import Model, Response
+from shiftlens.models.reasoning import ReasoningMarks
+from shiftlens.models.templates import is_plain
 
 Text = Literal["own", "base", "given"]
 
@@ -39,6 +43,8 @@ def harvest(
     said: Mapping[str, Response] | None = None,
     executor: Executor | None = None,
     progress: Progress | None = None,
+    generation: Mapping[str, Any] | None = None,
+    stop_at_word: bool = False,
 ) -> ActivationStore: ...
 @overload
 def harvest(
@@ -55,6 +61,8 @@ def harvest(
     said: Mapping[str, Response] | None = None,
     executor: Executor | None = None,
     progress: Progress | None = None,
+    generation: Mapping[str, Any] | None = None,
+    stop_at_word: bool = False,
 ) -> list[ActivationStore]: ...
 def harvest(
     models: Model | Sequence[Model],
@@ -70,6 +78,8 @@ def harvest(
     said: Mapping[str, Response] | None = None,
     executor: Executor | None = None,
     progress: Progress | None = None,
+    generation: Mapping[str, Any] | None = None,
+    stop_at_word: bool = False,
 ) -> ActivationStore | list[ActivationStore]:
     """Harvest states; a run that was interrupted goes on where it stopped.
 
@@ -90,6 +100,11 @@ def harvest(
             token by token instead of being generated again, which sees the same states.
         executor: who runs the parts; this process by default.
         progress: who is told how far it is.
+        generation: options of the greedy generation that are meant, by name, such as
+            ``{"repetition_penalty": 1.2}``; see ``shiftlens.models.decoding.ALLOWED``.
+        stop_at_word: let each sample stop answering once the word of the site has been said: the
+            same states in less time, but responses are cut off behind it. For the first occurrence
+            of a word in a model's own text.
 
     Returns:
         the finished store, or one a model.
@@ -97,7 +112,8 @@ def harvest(
     Raises:
         DataError: no samples, samples without the response to be given, or nothing was selected
             in any of them.
-        SiteError: a layer that a model does not have.
+        SiteError: a layer that a model does not have, or ``stop_at_word`` with a site that is not
+            about the first occurrence of a word.
         MismatchError: ``out`` holds a store of another model, site, or data.
         MachineError: the disk is full; what was finished is kept.
     """
@@ -107,17 +123,30 @@ def harvest(
     _check_said(chosen, samples, response, said)
     resolved = site.resolve(chosen[0])
     roots = tuple(Path(out) / m.label for m in chosen) if several else (Path(out),)
-    options = {"max_new_tokens": max_new_tokens, "batch_size": batch_size, "part_size": part_size}
+    asked = check_options(generation)
+    if stop_at_word:
+        _check_stop(site, response, chosen)
+    options: dict[str, Any] = {
+        "max_new_tokens": max_new_tokens,
+        "batch_size": batch_size,
+        "part_size": part_size,
+        # Named only where they are meant: every earlier store keeps its identity.
+        **({"generation": asked} if asked else {}),
+        **({"stop_at_word": True} if stop_at_word else {}),
+    }
     manifests = [
-        _manifest(root, _identity(chosen, m, samples, resolved, response, options), m, samples)
+        open_manifest(root, _identity(chosen, m, samples, resolved, response, options), m, samples)
         for root, m in zip(roots, chosen, strict=True)
     ]
     listener = progress or Silent()
-    job = Job(chosen, roots, resolved, response, max_new_tokens, batch_size, listener, said)
-    _run(job, manifests, samples, part_size, executor or SerialExecutor())
+    sizes = max_new_tokens, batch_size
+    job = Job(
+        chosen, roots, resolved, response, *sizes, listener, said, asked or None, stop_at_word
+    )
+    run_parts(job, manifests, samples, part_size, executor or SerialExecutor())
     stores = [ActivationStore(manifest) for manifest in manifests]
     for store in () if allow_empty else stores:
-        _require_rows(store)
+        require_rows(store)
     return stores if several else stores[0]
 
 
@@ -137,11 +166,34 @@ def _check(
         raise DataError(f"unknown response {response!r}", allowed="own, base, given")
     if batch_size < 1 or part_size < 1:
         raise DataError(f"batches of {batch_size} in parts of {part_size}", allowed="1 or more")
+    for model in models:
+        is_plain(model)  # a model that cannot be asked at all is not the fault of any sample
     bare = [sample.id for sample in samples if sample.response is None]
     if response == "given" and bare:
         raise DataError(
             f"{len(bare)} samples have no response to give, the first is {bare[0]!r}",
             remedy="samples.with_responses({id: text}), or a response column in the data",
+        )
+
+
+def _check_stop(site: Site, response: str, models: Sequence[Model]) -> None:
+    wanted = site.tokens
+    first = isinstance(wanted, Word) and not (wanted.every or wanted.last)
+    if not first or response == "given":
+        raise SiteError(
+            f"generation cannot stop at {wanted.kind!r} with response {response!r}",
+            allowed='Site(layer, tokens.word("dog")): the first occurrence, in a model\'s own text',
+        )
+    if response == "base" and len(models) > 1:
+        raise SiteError(
+            "the base's text would be cut off where the base says the word",
+            allowed="stop_at_word with response='own'",
+        )
+    aloud = next((one for one in models if ReasoningMarks.of(one.tokenizer).opening), None)
+    if aloud is not None:
+        raise SiteError(
+            f"{aloud} thinks before it answers, and may say the word while it does",
+            allowed="stop_at_word with models that answer at once",
         )
 
 
@@ -169,7 +221,7 @@ def _identity(
     samples: Samples,
     site: Site,
     response: str,
-    options: dict[str, int],
+    options: dict[str, Any],
 ) -> dict[str, Any]:
     """Everything that decides the numbers; batch composition decides their last bits."""
     # The first model's states are the same whether or not others are given its text.
@@ -183,7 +235,7 @@ def _identity(
     }
 
 
-def _manifest(root: Path, identity: dict[str, Any], model: Model, samples: Samples) -> Manifest:
+def open_manifest(root: Path, identity: dict[str, Any], model: Model, samples: Samples) -> Manifest:
     """Open the store that an earlier run began, or begin one."""
     size = identity["options"]["part_size"]
     if has_manifest(root):
@@ -195,7 +247,7 @@ def _manifest(root: Path, identity: dict[str, Any], model: Model, samples: Sampl
     return manifest
 
 
-def _run(
+def run_parts(
     job: Job,
     manifests: Sequence[Manifest],
     samples: Samples,
@@ -223,7 +275,7 @@ def _run(
         job.progress.stop()
 
 
-def _require_rows(store: ActivationStore) -> None:
+def require_rows(store: ActivationStore) -> None:
     """A selection that fits no sample is an error with the words that were said instead."""
     counts = store.counts
     if counts["matched"]:
@@ -231,9 +283,9 @@ def _require_rows(store: ActivationStore) -> None:
     if len(store.quarantine) == sum(counts.values()):
         first = store.quarantine[0]
         raise DataError(
-            f"none of {len(store.quarantine)} samples could be read; {first['id']}: "
+            f"none of {len(store.quarantine)} samples could be used; {first['id']}: "
             f"{first['reason']}",
-            remedy="check the paths of the images",
+            remedy="mend what the reason says: it is the same for all of them, or much alike",
         )
     said = Counter(word for text in store.responses.values() for word in text.lower().split())
     common = ", ".join(word for word, _ in said.most_common(10))

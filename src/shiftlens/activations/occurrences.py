@@ -1,11 +1,10 @@
 """Whole words in a response, and the tokens that cover them."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-# Scripts that write words without spaces: a word may touch its neighbours there.
-_UNSPACED = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
+from shiftlens.activations.matching_words import Words, find_matches
+from shiftlens.activations.token_reach import reach_of
 
 
 @dataclass(frozen=True)
@@ -13,11 +12,13 @@ class Occurrence:
     """One word in a response.
 
     Attributes:
-        word: as it was asked for.
+        word: what is said, in the name under which it was asked for.
         start: first character in the response.
         end: one behind the last.
         first_token: index of the first token that covers it.
         last_token: index of the last one.
+        form: the form of the word that was found, as it was asked for; the word itself where no
+            other forms were given.
     """
 
     word: str
@@ -25,65 +26,51 @@ class Occurrence:
     end: int
     first_token: int
     last_token: int
+    form: str = ""
 
 
-def word_spans(text: str, words: Sequence[str]) -> list[tuple[int, int, str]]:
-    """Start, end and word of every whole occurrence, in order; letter case is ignored."""
-    spans: list[tuple[int, int, str]] = []
-    for word in words:
-        left = "" if _UNSPACED.match(word[0]) else r"(?<!\w)"
-        right = "" if _UNSPACED.match(word[-1]) else r"(?!\w)"
-        pattern = re.compile(left + re.escape(word) + right, re.IGNORECASE)
-        spans += [(match.start(), match.end(), word) for match in pattern.finditer(text)]
-    return sorted(spans)
+def word_spans(text: str, words: Words) -> list[tuple[int, int, str]]:
+    """Start, end and word of every whole occurrence, in order; letter case is ignored.
+
+    Args:
+        text: where to look.
+        words: what to look for, see ``find_words``.
+
+    Raises:
+        DataError: a form is blank, or stands for two words.
+    """
+    return [(one.start, one.end, one.word) for one in find_matches(text, words)]
 
 
 def find_words(
     text: str,
     token_ids: Sequence[int],
     decode: Callable[[Sequence[int]], str],
-    words: Sequence[str],
+    words: Words,
 ) -> list[Occurrence]:
-    """Occurrences of words with the tokens that cover them.
+    """Occurrences of words with the tokens that cover them, in order.
 
-    Characters are assigned to tokens by decoding growing prefixes of the very ids that were
-    generated: tokenising the text again could cut it differently.
+    Offsets are those of the text as it is, whatever letter case or Unicode form the words were
+    given in. They are laid over the tokens that were generated, never over a tokenization of the
+    text: tokenizing again could cut it differently.
 
     Args:
         text: the decoded response.
         token_ids: its tokens.
-        decode: from ids to text.
-        words: what to look for.
+        decode: from ids to text, as the text itself was decoded.
+        words: what to look for: words, expressions of several words, or each word with its other
+            forms, ``{"dog": ("dogs", "puppy")}``.
+
+    Raises:
+        DataError: the tokens decode to another text, a form is blank, or it stands for two words.
     """
-    spans = word_spans(text, words)
-    if not spans:
+    matches = find_matches(text, words)
+    if not matches:
         return []
-    ends = _token_ends(text, token_ids, decode)
+    reach = reach_of(text, token_ids, decode)
     found: list[Occurrence] = []
-    for start, end, word in spans:
-        first = next((i for i, reached in enumerate(ends) if reached > start), None)
-        last = next((i for i, reached in enumerate(ends) if reached >= end), None)
-        if first is not None and last is not None:
-            found.append(Occurrence(word, start, end, first, last))
+    for one in matches:
+        tokens = reach.covering(one.start, one.end)
+        if tokens is not None:
+            found.append(Occurrence(one.word, one.start, one.end, *tokens, one.form))
     return found
-
-
-def _token_ends(
-    text: str, token_ids: Sequence[int], decode: Callable[[Sequence[int]], str]
-) -> list[int]:
-    """How far into the text each token reaches.
-
-    Only what a prefix shares with the whole counts: an unfinished character decodes to a
-    replacement mark that the finished text does not hold.
-    """
-    ends: list[int] = []
-    for count in range(1, len(token_ids) + 1):
-        shared = _shared_length(decode(token_ids[:count]), text)
-        ends.append(max(shared, ends[-1] if ends else 0))
-    return ends
-
-
-def _shared_length(left: str, right: str) -> int:
-    """How many characters two texts begin with in common."""
-    differing = (i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b)
-    return next(differing, min(len(left), len(right)))

@@ -2,21 +2,25 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
+from shiftlens.activations.apart import run_apart
 from shiftlens.activations.capture import Caught, as_response, catch_given, catch_own
+from shiftlens.activations.encoding import Encodings
+from shiftlens.activations.prompt_rows import PromptRow
+from shiftlens.activations.selections.mean import Mean
+from shiftlens.activations.selections.response import Word
+from shiftlens.activations.selections.selection import Failed, Missed, Pick, Said
 from shiftlens.activations.site import Site
-from shiftlens.activations.tokens import Failed, Missed, Pick, Said
 from shiftlens.core.errors import DataError
 from shiftlens.core.manifest import replacing, sha256_file
 from shiftlens.core.progress import Progress
-from shiftlens.data.images import open_image
 from shiftlens.data.sample import Sample
 from shiftlens.models.generation import decode
 from shiftlens.models.model import Model, Response
@@ -35,6 +39,8 @@ class Job:
     batch_size: int
     progress: Progress
     said: Mapping[str, Response] | None = None
+    options: Mapping[str, Any] | None = None
+    stop_at_word: bool = False
 
 
 @dataclass
@@ -70,25 +76,60 @@ def harvest_part(job: Job, part: tuple[int, Sequence[Sample]]) -> tuple[int, lis
 def _batch(
     job: Job, samples: Sequence[Sample], tables: list[_Table], quarantine: list[dict[str, str]]
 ) -> None:
-    """Open each picture once, let every model answer, keep what the site selects."""
+    """Open and process each picture once, let every model answer, keep what the site selects."""
     readable: list[Sample] = []
     turns: list[Turn] = []
     for sample in samples:
         try:
-            turns.append(Turn(sample.prompt, tuple(open_image(ref) for ref in sample.images)))
+            turns.append(Turn.of(sample))
             readable.append(sample)
         except DataError as error:
-            quarantine.append({"id": sample.id, "reason": str(error)})
-            for table in tables:
-                table.counts["failed"] += 1
-    if readable:
-        said = None if job.said is None else [job.said[sample.id] for sample in readable]
-        for model, table in zip(job.models, tables, strict=True):
-            caught = _caught(job, model, readable, turns, said)
-            _keep(model, job.site, table, readable, caught)
-            if job.text == "base" and said is None:
-                said = caught.responses
+            _refuse(sample, str(error), tables, quarantine)
+    refused: dict[int, str] = {}
+
+    def run(rows: Sequence[int]) -> list[Caught]:
+        return _answered(job, [readable[at] for at in rows], [turns[at] for at in rows])
+
+    for rows, all_caught in run_apart(run, range(len(readable)), refused):
+        kept = [readable[at] for at in rows]
+        for model, table, caught in zip(job.models, tables, all_caught, strict=True):
+            _keep(model, job.site, table, kept, caught)
+        _note_absent(kept, all_caught, quarantine)
+    for at, reason in refused.items():
+        _refuse(readable[at], reason, tables, quarantine)
     job.progress.advance(len(samples))
+
+
+def _refuse(
+    sample: Sample, reason: str, tables: list[_Table], quarantine: list[dict[str, str]]
+) -> None:
+    """Note a sample that no model could be asked."""
+    quarantine.append({"id": sample.id, "reason": reason})
+    for table in tables:
+        table.counts["failed"] += 1
+
+
+def _note_absent(
+    samples: Sequence[Sample], all_caught: Sequence[Caught], quarantine: list[dict[str, str]]
+) -> None:
+    """Note samples that lack the picture or the patch which the site names; each once."""
+    for at, sample in enumerate(samples):
+        reasons = [one.prompt[at].reason for one in all_caught if one.prompt]
+        reason = next((one for one in reasons if one), None)
+        if reason is not None:
+            quarantine.append({"id": sample.id, "reason": reason})
+
+
+def _answered(job: Job, samples: Sequence[Sample], turns: Sequence[Turn]) -> list[Caught]:
+    """What every model says to a batch; nothing is kept before all of them have said it."""
+    said = None if job.said is None else [job.said[sample.id] for sample in samples]
+    encodings, found = Encodings(), list[Caught]()
+    for model in job.models:
+        caught = _caught(job, model, samples, turns, said, encodings)
+        if job.text == "base" and said is None:
+            said = caught.responses
+        found.append(caught)
+    return found
 
 
 def _caught(
@@ -97,22 +138,41 @@ def _caught(
     samples: Sequence[Sample],
     turns: Sequence[Turn],
     said: Sequence[Response] | None,
+    encodings: Encodings,
 ) -> Caught:
     if job.text == "given":
         said = [as_response(model, sample.response or "") for sample in samples]
-    if said is None:
-        run: Callable[[Sequence[Turn], Sequence[Response]], Caught] = lambda some, _: catch_own(  # noqa: E731
-            model, some, job.site, job.max_new_tokens
-        )
-    else:
-        run = partial(_given, model, job.site)
+
+    def run(some: Sequence[Turn], responses: Sequence[Response]) -> Caught:
+        inputs = encodings.of(model, some)
+        if said is None:
+            return catch_own(
+                model,
+                some,
+                job.site,
+                job.max_new_tokens,
+                inputs,
+                options=job.options,
+                enough=_enough(model, job.site) if job.stop_at_word else None,
+            )
+        return catch_given(model, some, job.site, responses, inputs)
+
     return _shrinking(run, turns, said or [])
 
 
-def _given(
-    model: Model, site: Site, turns: Sequence[Turn], responses: Sequence[Response]
-) -> Caught:
-    return catch_given(model, turns, site, responses)
+def _enough(model: Model, site: Site) -> Callable[[Sequence[int]], bool]:
+    """Whether the word of a site has been said, whole: another token stands behind it."""
+    wanted, nothing = replace(cast(Word, site.tokens), require_reference=False), Sample("", "")
+
+    def enough(token_ids: Sequence[int]) -> bool:
+        # Truncated: the last token may go on with the word, and its state has not been read.
+        said = Said(decode(model, token_ids), token_ids, True, partial(decode, model))
+        try:
+            return bool(wanted.picks(nothing, said))
+        except (Missed, Failed):
+            return False
+
+    return enough
 
 
 def _shrinking(
@@ -143,7 +203,8 @@ def _joined(first: Caught, second: Caught) -> Caught:
             for half in (one, other)
         ]
         states[layer] = torch.cat(pad)
-    return Caught([*first.responses, *second.responses], states)
+    responses = [*first.responses, *second.responses]
+    return Caught(responses, states, (*first.prompt, *second.prompt))
 
 
 def _keep(
@@ -152,24 +213,50 @@ def _keep(
     """Select each sample's states and copy them from the device in one go."""
     chosen: list[tuple[int, Pick]] = []
     for index, (sample, response) in enumerate(zip(samples, caught.responses, strict=True)):
-        said = Said(response.text, response.token_ids, response.truncated, partial(decode, model))
-        status, picks = "matched", list[Pick]()
-        try:
-            picks = site.tokens.picks(sample, said)
-        except Missed:
-            status = "missed"
-        except Failed:
-            status = "failed"
+        if caught.prompt:
+            status, picks = _in_prompt(site, caught.prompt[index])
+        else:
+            status, picks = _in_response(model, site, sample, response)
         table.counts[status] += 1
-        for pick in picks:
-            table.rows.append(_row(sample, response, status, pick, table.kept + len(chosen)))
+        for pick, position in picks:
+            state = table.kept + len(chosen)
+            table.rows.append(_row(sample, response, status, pick.word, position, state))
             chosen.append((index, pick))
         if not picks:
-            table.rows.append(_row(sample, response, status, Pick(()), None))
+            table.rows.append(_row(sample, response, status, "", -1, None))
     if chosen:
         for layer, states in caught.states.items():
             table.states.setdefault(layer, []).append(_gather(states, chosen))
         table.kept += len(chosen)
+
+
+def _in_response(
+    model: Model, site: Site, sample: Sample, response: Response
+) -> tuple[str, list[tuple[Pick, int]]]:
+    """What is selected along a response, each with the position that is written down."""
+    said = Said(
+        response.text,
+        response.token_ids,
+        response.truncated,
+        partial(decode, model),
+        response.reasoning,
+    )
+    try:
+        return "matched", [(one, one.positions[0]) for one in site.tokens.picks(sample, said)]
+    except Missed:
+        return "missed", []
+    except Failed:
+        return "failed", []
+
+
+def _in_prompt(site: Site, row: PromptRow) -> tuple[str, list[tuple[Pick, int]]]:
+    """What is selected in a prompt: the mean is one state, written down as position 0."""
+    if row.status != "matched":
+        return row.status, []
+    if isinstance(site.tokens, Mean):
+        return "matched", [(Pick((0,)), 0)]
+    named = zip(row.positions, row.names, strict=True)
+    return "matched", [(Pick((at,), name), where) for at, (where, name) in enumerate(named)]
 
 
 def _gather(states: Tensor, chosen: Sequence[tuple[int, Pick]]) -> Tensor:
@@ -183,7 +270,7 @@ def _gather(states: Tensor, chosen: Sequence[tuple[int, Pick]]) -> Tensor:
 
 
 def _row(
-    sample: Sample, response: Response, status: str, pick: Pick, state: int | None
+    sample: Sample, response: Response, status: str, word: str, position: int, state: int | None
 ) -> dict[str, Any]:
     return {
         "sample_id": sample.id,
@@ -193,8 +280,8 @@ def _row(
         "token_ids": list(response.token_ids),
         "truncated": response.truncated,
         "status": status,
-        "word": pick.word,
-        "position": pick.positions[0] if pick.positions else -1,
+        "word": word,
+        "position": position,
         "state": state,
         "labels": json.dumps(dict(sample.labels), ensure_ascii=False),
     }

@@ -4,7 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from shiftlens.activations.tokens import LastPrompt, MeanImage, Selection, selection_from
+from shiftlens.activations.selections.mean import Mean
+from shiftlens.activations.selections.prompt import ImageTokens
+from shiftlens.activations.selections.reading import selection_from
+from shiftlens.activations.selections.response import LastPrompt
+from shiftlens.activations.selections.selection import Selection
 from shiftlens.core.errors import SiteError
 from shiftlens.core.scopes import TOWERS
 
@@ -25,7 +29,7 @@ class Site:
             residual stream: the unembedding reads them as they are, and nothing can be steered
             with them.
         tower: ``language``; or ``vision`` for a block of the vision tower, or ``projector``, with
-            ``tokens.image()``: the state is the mean over a sample's patches there.
+            ``tokens.mean_image()``: the state is the mean over a sample's patches there.
     """
 
     layer: int | tuple[int, ...] = -1
@@ -43,10 +47,10 @@ class Site:
             )
         if self.tower not in TOWERS:
             raise SiteError(f"unknown tower {self.tower!r}", allowed=", ".join(TOWERS))
-        if self.tower != "language" and (self.normed or not isinstance(self.tokens, MeanImage)):
+        if self.tower != "language" and (self.normed or self.tokens != Mean(ImageTokens())):
             raise SiteError(
                 f"the tower {self.tower!r} has no {self.tokens.kind} positions",
-                allowed='Site(layer, tokens.image(), tower="vision"), or tower="projector"',
+                allowed='Site(layer, tokens.mean_image(), tower="vision"), or tower="projector"',
             )
         if self.normed and len(self.layers) > 1:
             raise SiteError(

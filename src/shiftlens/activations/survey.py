@@ -8,23 +8,25 @@ the state that emits it, in nats. Three passes over the data, nothing but these 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from shiftlens.activations.apart import run_apart
 from shiftlens.activations.capture import Caught, catch_given
+from shiftlens.activations.encoding import Encodings
 from shiftlens.activations.manifest import Manifest, has_manifest, read_manifest, require_same
 from shiftlens.activations.site import Site
 from shiftlens.core.errors import DataError
 from shiftlens.core.manifest import replacing, sha256_file
 from shiftlens.core.progress import Progress, Silent
-from shiftlens.data.images import open_image
 from shiftlens.data.sample import Sample, Samples
 from shiftlens.models.generation import generate
 from shiftlens.models.model import Model, Response
-from shiftlens.models.prompts import Turn, encode_turns
+from shiftlens.models.prompts import Turn
 
 _KIND = "answers"
 _AT_ONCE = 256  # states that are read out together: a vocabulary of 150,000 makes 150 MB of them
@@ -166,13 +168,28 @@ def _part(
         turns: list[Turn] = []
         for sample in samples[start : start + batch_size]:
             try:
-                turns.append(Turn(sample.prompt, tuple(open_image(ref) for ref in sample.images)))
+                turns.append(Turn.of(sample))
                 readable.append(sample)
             except DataError as error:
                 quarantine.append({"id": sample.id, "reason": str(error)})
-        if readable:
-            rows += _batch(base, tuned, readable, turns, max_new_tokens)
+        refused: dict[int, str] = {}
+        run = partial(_some, base, tuned, readable, turns, max_new_tokens)
+        for _, found in run_apart(run, range(len(readable)), refused):
+            rows += found
+        quarantine += [{"id": readable[at].id, "reason": why} for at, why in refused.items()]
     return rows, quarantine
+
+
+def _some(
+    base: Model,
+    tuned: Model,
+    samples: Sequence[Sample],
+    turns: Sequence[Turn],
+    max_new_tokens: int,
+    rows: Sequence[int],
+) -> list[dict[str, Any]]:
+    chosen = [samples[at] for at in rows], [turns[at] for at in rows]
+    return _batch(base, tuned, *chosen, max_new_tokens)
 
 
 def _batch(
@@ -182,11 +199,12 @@ def _batch(
     turns: Sequence[Turn],
     max_new_tokens: int,
 ) -> list[dict[str, Any]]:
+    encodings = Encodings()  # pictures are processed once for the four passes
     own, other = (
-        generate(model, encode_turns(model, turns), max_new_tokens=max_new_tokens)
+        generate(model, encodings.of(model, turns), max_new_tokens=max_new_tokens)
         for model in (base, tuned)
     )
-    apart = divergences(base, tuned, turns, own)
+    apart = divergences(base, tuned, turns, own, encodings)
     return [
         {
             "sample_id": sample.id,
@@ -202,7 +220,11 @@ def _batch(
 
 
 def divergences(
-    base: Model, tuned: Model, turns: Sequence[Turn], said: Sequence[Response]
+    base: Model,
+    tuned: Model,
+    turns: Sequence[Turn],
+    said: Sequence[Response],
+    encodings: Encodings | None = None,
 ) -> list[list[float]]:
     """KL(base || tuned) at every state that emits a token of the given responses, in nats.
 
@@ -210,12 +232,17 @@ def divergences(
         base, tuned: both are given the responses token by token.
         turns: prompts with their pictures.
         said: the base's responses.
+        encodings: inputs of the turns that were made already.
 
     Returns:
         for each response one number a token, and one more for its end where it was not cut off.
     """
     site = Site(layer=base.address.n_layers - 1)
-    trails = [_trail(catch_given(model, turns, site, said)) for model in (base, tuned)]
+    made = encodings or Encodings()
+    trails = [
+        _trail(catch_given(model, turns, site, said, made.of(model, turns)))
+        for model in (base, tuned)
+    ]
     lengths = [len(one.token_ids) + (not one.truncated) for one in said]
     keep = torch.arange(trails[0].shape[1]) < torch.tensor(lengths)[:, None]
     mine, theirs = (trail[keep.to(trail.device)] for trail in trails)

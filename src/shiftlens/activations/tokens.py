@@ -1,187 +1,32 @@
-"""Selections: which position of a sample its state is taken from.
+"""Which positions of a sample its states are taken from: the functions that a user composes.
 
-Positions are counted along the response: 0 is the last prompt position, the state that emits the
-first response token; j is the position of response token j - 1, once it has been read.
+A selection of several tokens keeps one state for each of them; ``mean`` of it keeps one in all.
+``predict`` takes the state from which a token is emitted, ``read`` the state that has read it: by
+default the former in responses, which a model says, and the latter in prompts, which it is given.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
 
-from shiftlens.activations.occurrences import Occurrence, find_words
-from shiftlens.core.errors import SiteError
-from shiftlens.data.sample import Sample
+from shiftlens.activations.matching_words import forms_of
+from shiftlens.activations.selections.mean import Mean
+from shiftlens.activations.selections.prompt import ImageTokens, PatchToken, TextTokens
+from shiftlens.activations.selections.response import (
+    EndResponse,
+    FirstResponse,
+    LastPrompt,
+    ReasoningTokens,
+    ResponseTokens,
+    Within,
+    Word,
+)
+from shiftlens.activations.selections.selection import (
+    Alignment,
+    Selection,
+    check_alignment,
+)
+from shiftlens.core.errors import DataError, SiteError
 
-Alignment = Literal["predict", "read"]
-
-
-@dataclass(frozen=True)
-class Said:
-    """A response with what is needed to find words in it.
-
-    Attributes:
-        text: the decoded response.
-        token_ids: its tokens.
-        truncated: whether the token limit cut it off.
-        decode: from token ids to text, as the response itself was decoded.
-    """
-
-    text: str
-    token_ids: Sequence[int]
-    truncated: bool
-    decode: Callable[[Sequence[int]], str]
-
-
-@dataclass(frozen=True)
-class Pick:
-    """One state of one sample: the mean over ``positions``; ``word`` is what it is about."""
-
-    positions: tuple[int, ...]
-    word: str = ""
-
-
-class Missed(Exception):
-    """The sample holds nothing to select; it is counted, not an error."""
-
-
-class Failed(Exception):
-    """The sample would hold it, but was cut off or broken; it is counted, not an error."""
-
-
-class Selection(ABC):
-    """Which states of a sample are kept; a frozen dataclass that can be written down."""
-
-    kind: ClassVar[str]
-    part: ClassVar[str] = "response"
-    """Where the states lie: ``response`` (last prompt position included), ``image``, ``prompt``."""
-
-    @abstractmethod
-    def picks(self, sample: Sample, said: Said) -> list[Pick]:
-        """The states to keep.
-
-        Raises:
-            Missed: there is nothing to select in this sample.
-            Failed: the token limit cut off what would have been selected.
-        """
-
-    def describe(self) -> dict[str, Any]:
-        """The selection as JSON, exactly as it comes back from a file: lists, not tuples."""
-        fields = asdict(self)  # pyright: ignore[reportArgumentType,reportCallIssue]
-        return {
-            "kind": self.kind,
-            **{k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()},
-        }
-
-
-@dataclass(frozen=True)
-class Word(Selection):
-    """Where a word is said; see ``word``."""
-
-    kind: ClassVar[str] = "word"
-    words: tuple[str, ...]
-    alignment: Alignment = "predict"
-    every: bool = False
-    require_reference: bool = False
-
-    def picks(self, sample: Sample, said: Said) -> list[Pick]:
-        """The first occurrence, or every one."""
-        if self.require_reference and not self._in_reference(sample):
-            raise Missed
-        found = find_words(said.text, said.token_ids, said.decode, self.words)
-        last = len(said.token_ids) - 1
-        whole = [one for one in found if not (said.truncated and one.last_token == last)]
-        if not whole:
-            raise Failed if found else Missed
-        return [
-            Pick((self._position(one),), one.word) for one in (whole if self.every else whole[:1])
-        ]
-
-    def _position(self, found: Occurrence) -> int:
-        return found.first_token if self.alignment == "predict" else found.last_token + 1
-
-    def _in_reference(self, sample: Sample) -> bool:
-        from shiftlens.activations.occurrences import word_spans
-
-        return bool(sample.response and word_spans(sample.response, self.words))
-
-
-@dataclass(frozen=True)
-class LastPrompt(Selection):
-    """The last prompt position: the state that emits the first response token."""
-
-    kind: ClassVar[str] = "last prompt"
-
-    def picks(self, sample: Sample, said: Said) -> list[Pick]:  # noqa: ARG002
-        """Always one."""
-        return [Pick((0,))]
-
-
-@dataclass(frozen=True)
-class FirstResponse(Selection):
-    """The position of the first response token, once it has been read."""
-
-    kind: ClassVar[str] = "first response"
-
-    def picks(self, sample: Sample, said: Said) -> list[Pick]:  # noqa: ARG002
-        """One, unless the response is empty."""
-        if not said.token_ids:
-            raise Missed
-        if said.truncated and len(said.token_ids) == 1:
-            raise Failed  # the only token was emitted, and never read
-        return [Pick((1,))]
-
-
-@dataclass(frozen=True)
-class EndResponse(Selection):
-    """The position of the last response token, once it has been read: it emits the end."""
-
-    kind: ClassVar[str] = "end of response"
-
-    def picks(self, sample: Sample, said: Said) -> list[Pick]:  # noqa: ARG002
-        """One, unless the response was cut off."""
-        if said.truncated:
-            raise Failed  # its last token was emitted, and never read
-        return [Pick((len(said.token_ids),))]
-
-
-@dataclass(frozen=True)
-class MeanResponse(Selection):
-    """Mean over the states that emit the response's tokens."""
-
-    kind: ClassVar[str] = "mean response"
-
-    def picks(self, sample: Sample, said: Said) -> list[Pick]:  # noqa: ARG002
-        """One, unless the response is empty."""
-        if not said.token_ids:
-            raise Missed
-        return [Pick(tuple(range(len(said.token_ids))))]
-
-
-@dataclass(frozen=True)
-class MeanImage(Selection):
-    """Mean over the image tokens of the prompt."""
-
-    kind: ClassVar[str] = "mean image"
-    part: ClassVar[str] = "image"
-
-    def picks(self, sample: Sample, said: Said) -> list[Pick]:  # noqa: ARG002
-        """One, unless the sample has no image."""
-        if not sample.images:
-            raise Missed
-        return [Pick((0,))]
-
-
-@dataclass(frozen=True)
-class MeanPrompt(Selection):
-    """Mean over the text tokens of the prompt."""
-
-    kind: ClassVar[str] = "mean prompt"
-    part: ClassVar[str] = "prompt"
-
-    def picks(self, sample: Sample, said: Said) -> list[Pick]:  # noqa: ARG002
-        """Always one."""
-        return [Pick((0,))]
+_EXAMPLE = 'one or more words: word("dog")'
 
 
 def word(
@@ -189,27 +34,45 @@ def word(
     alignment: Alignment = "predict",
     every: bool = False,
     require_reference: bool = False,
+    last: bool = False,
+    within: Within = "answer",
+    forms: Mapping[str, Sequence[str]] | None = None,
 ) -> Word:
     """The state where one of some words is said in the response.
 
-    Words are matched whole, in any letter case, in the decoded response, never in the prompt
-    (Khayatan et al. 2025, section 3.1: the token of interest).
+    Words are matched whole, in any letter case and script, in the decoded response, never in the
+    prompt (Khayatan et al. 2025, section 3.1: the token of interest).
 
     Args:
-        words: any of them counts.
+        words: any of them counts; one may have spaces ("traffic light").
         alignment: ``predict`` takes the state from which the word is emitted (the position before
             its first token), ``read`` the state at its last token.
         every: take all occurrences in a sample, not only the first.
         require_reference: only samples whose reference text says a word too.
+        last: take the last occurrence in place of the first.
+        within: ``answer``; or ``reasoning``, for models that think before they answer; or
+            ``response`` for both.
+        forms: other forms that stand for a word, ``{"dog": ("dogs", "puppy")}``; words that are
+            named only here count as well.
 
     Raises:
-        SiteError: no words, a blank one, or an unknown alignment.
+        SiteError: no words, a blank one, a form that stands for two words, an unknown alignment or
+            part, or both ``every`` and ``last``.
     """
-    if not words or any(not one.strip() for one in words):
-        raise SiteError(f"words {words} name nothing", allowed='one or more words: word("dog")')
-    if alignment not in ("predict", "read"):
-        raise SiteError(f"unknown alignment {alignment!r}", allowed="predict, read")
-    return Word(tuple(one.strip() for one in words), alignment, every, require_reference)
+    named = tuple(dict.fromkeys(one.strip() for one in (*words, *(forms or {}))))
+    if not named or not all(named):
+        raise SiteError(f"words {words} name nothing", allowed=_EXAMPLE)
+    check_alignment(alignment)
+    if within not in ("answer", "reasoning", "response"):
+        raise SiteError(f"unknown part {within!r}", allowed="answer, reasoning, response")
+    if every and last:
+        raise SiteError("every occurrence and the last one are two things", allowed="one of them")
+    listed = tuple((one, *map(str.strip, more)) for one, more in (forms or {}).items())
+    try:
+        forms_of(dict.fromkeys(named, ()) | {one[0]: one[1:] for one in listed})
+    except DataError as error:
+        raise SiteError(error.given, allowed=error.allowed or _EXAMPLE) from error
+    return Word(named, alignment, every, require_reference, last, within, listed)
 
 
 def last_prompt() -> LastPrompt:
@@ -227,43 +90,114 @@ def end_response() -> EndResponse:
     return EndResponse()
 
 
-def mean_response() -> MeanResponse:
-    """Mean over the states that emit the response."""
-    return MeanResponse()
+def response(*, alignment: Alignment = "predict") -> ResponseTokens:
+    """Every token of the answer, one state each; reasoning before it is left out.
+
+    Raises:
+        SiteError: an unknown alignment.
+    """
+    check_alignment(alignment)
+    return ResponseTokens(alignment)
 
 
-def image() -> MeanImage:
-    """Mean over the image tokens."""
-    return MeanImage()
+def reasoning(*, alignment: Alignment = "predict") -> ReasoningTokens:
+    """Every token that a model thinks before it answers, one state each.
+
+    The segment is told by the marks of the model's own vocabulary, such as ``<think>``.
+
+    Raises:
+        SiteError: an unknown alignment.
+    """
+    check_alignment(alignment)
+    return ReasoningTokens(alignment)
 
 
-def mean_prompt() -> MeanPrompt:
+def image(number: int | None = None, *, alignment: Alignment = "read") -> ImageTokens:
+    """Every token of a picture, one state each.
+
+    Args:
+        number: which picture of the sample, from 0; all of them by default.
+        alignment: ``read`` takes the state at the token, ``predict`` the one before it.
+
+    Raises:
+        SiteError: an unknown alignment.
+    """
+    check_alignment(alignment)
+    return ImageTokens(number, alignment)
+
+
+def patch(number: int, row: int, col: int, *, alignment: Alignment = "read") -> PatchToken:
+    """One patch of a picture.
+
+    Args:
+        number: which picture of the sample, from 0.
+        row: of the finest grid of patches, tiles composed, from 0; negative ones from the end.
+        col: the same for its column.
+        alignment: as for ``image``.
+
+    Raises:
+        SiteError: an unknown alignment. A sample whose picture has no such patch is counted as
+            failed when states are harvested.
+    """
+    check_alignment(alignment)
+    return PatchToken(number, row, col, alignment)
+
+
+def prompt(*, alignment: Alignment = "read") -> TextTokens:
+    """Every token of the prompt's text, one state each; the template's own tokens included.
+
+    Raises:
+        SiteError: an unknown alignment.
+    """
+    check_alignment(alignment)
+    return TextTokens("prompt", alignment)
+
+
+def system(*, alignment: Alignment = "read") -> TextTokens:
+    """Every token of the system prompt, one state each.
+
+    Raises:
+        SiteError: an unknown alignment.
+    """
+    check_alignment(alignment)
+    return TextTokens("system", alignment)
+
+
+def user(*, alignment: Alignment = "read") -> TextTokens:
+    """Every token of what the user says, one state each; nothing of the template.
+
+    Raises:
+        SiteError: an unknown alignment.
+    """
+    check_alignment(alignment)
+    return TextTokens("user", alignment)
+
+
+def mean(of: Selection) -> Mean:
+    """The mean over the states of another selection: one state a sample.
+
+    Args:
+        of: for example ``image(0)``, ``response()``, or ``word("dog", every=True)``.
+
+    Raises:
+        SiteError: ``of`` is no selection, or a mean already.
+    """
+    return Mean(of)
+
+
+def mean_response() -> Mean:
+    """Mean over the states that emit the answer."""
+    return Mean(ResponseTokens())
+
+
+def mean_image() -> Mean:
+    """Mean over all image tokens."""
+    return Mean(ImageTokens())
+
+
+def mean_prompt() -> Mean:
     """Mean over the prompt's text tokens: no image tokens, no padding, the template's own included.
 
     What comes before the picture in the template cannot depend on it, and is the same everywhere.
     """
-    return MeanPrompt()
-
-
-_KINDS: dict[str, type[Selection]] = {
-    one.kind: one
-    for one in (
-        *(Word, LastPrompt, FirstResponse, EndResponse),
-        *(MeanResponse, MeanImage, MeanPrompt),
-    )
-}
-
-
-def selection_from(description: Mapping[str, Any]) -> Selection:
-    """The selection that ``describe`` wrote down.
-
-    Raises:
-        SiteError: an unknown kind.
-    """
-    rest = dict(description)
-    kind = rest.pop("kind", None)
-    if kind not in _KINDS:
-        raise SiteError(f"unknown selection {kind!r}", allowed=", ".join(_KINDS))
-    if "words" in rest:
-        rest["words"] = tuple(rest["words"])
-    return _KINDS[kind](**rest)
+    return Mean(TextTokens())

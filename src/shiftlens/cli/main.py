@@ -19,11 +19,13 @@ from shiftlens.cli import (
     demo,
     diff,
     discover,
+    doctor,
     evaluate,
     placebo,
     run,
     search,
     steer,
+    suggest,
     trajectory,
     world,
 )
@@ -51,7 +53,10 @@ def _root(
         raise typer.Exit
 
 
-for verb in (check, demo, diff, discover, evaluate, placebo, run, search, steer, trajectory, world):
+for verb in (
+    *(check, demo, diff, discover, doctor, evaluate, placebo),
+    *(run, search, steer, suggest, trajectory, world),
+):
     verb.register(app)
 
 

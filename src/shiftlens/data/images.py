@@ -1,11 +1,14 @@
 """Opening pictures: upright, in RGB, or refused with the reason."""
 
+from pathlib import Path
+
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from shiftlens.core.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 """File endings that an image folder is searched for."""
+_VIDEOS = frozenset((".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"))
 
 
 def open_image(ref: str) -> Image.Image:
@@ -15,9 +18,15 @@ def open_image(ref: str) -> Image.Image:
         ref: path of a local file.
 
     Raises:
-        DataError: the file is missing, truncated, not a picture, or so large that Pillow takes it
-            for a decompression bomb.
+        DataError: the file is missing, truncated, not a picture, a video, or so large that Pillow
+            takes it for a decompression bomb.
     """
+    if Path(ref).suffix.lower() in _VIDEOS:
+        raise DataError(
+            f"{ref} is a video, and videos are not supported",
+            allowed=f"pictures ending in {', '.join(SUFFIXES)}",
+            remedy="give frames of it as pictures: a sample may have several",
+        )
     try:
         with Image.open(ref) as image:
             image.load()

@@ -15,10 +15,19 @@ Reader = Callable[[Path, str | None], list[Sample]]
 
 readers: Registry[Reader] = Registry("reader")
 
-_KEYS = {"id", "image", "images", "prompt", "response", "labels"}
+_KEYS = {
+    *("id", "image", "images", "prompt", "response", "labels"),
+    *("system", "max_new_tokens"),
+}
 
 
-def read(source: str | Path, *, prompt: str | None = None, limit: int | None = None) -> Samples:
+def read(
+    source: str | Path,
+    *,
+    prompt: str | None = None,
+    limit: int | None = None,
+    system: str | None = None,
+) -> Samples:
     """Read samples from a folder of images, from a ``.jsonl`` file or from a public data set.
 
     A folder that holds a ``data.jsonl`` is read from that file. A folder or file whose names are
@@ -26,13 +35,15 @@ def read(source: str | Path, *, prompt: str | None = None, limit: int | None = N
     ``shiftlens.data.layouts``, whose functions also take what cannot be guessed. Any other folder
     is searched for pictures in all its subfolders; ids are paths relative to it. A JSONL
     row has ``image`` or ``images`` (paths relative to the file), ``prompt``, and optionally ``id``
-    (default: the line number), ``response`` and ``labels``.
+    (default: the line number), ``response``, ``labels``, ``system`` (a system prompt) and
+    ``max_new_tokens`` (where this row's response is cut off).
 
     Args:
         source: the folder or file.
         prompt: asked about every picture; needed where the source has none, replaces it where it
             has. In a public data set ``{question}`` within it stands for the question.
         limit: read at most this many samples.
+        system: what the model is told before every prompt; replaces what rows have.
 
     Returns:
         the samples, in a stable order.
@@ -47,7 +58,8 @@ def read(source: str | Path, *, prompt: str | None = None, limit: int | None = N
     if (path / "data.jsonl").is_file():
         path = path / "data.jsonl"  # pictures with their questions and labels beside them
     elif (layout := layout_of(path)) is not None:
-        return layout.read(path, prompt=prompt, limit=limit)
+        found = layout.read(path, prompt=prompt, limit=limit)
+        return found if system is None else found.with_system(system)
     kind = "folder" if path.is_dir() else path.suffix.lower().lstrip(".")
     if kind not in readers.names():
         raise DataError(f"{source} is not something that can be read", allowed=_allowed())
@@ -59,7 +71,8 @@ def read(source: str | Path, *, prompt: str | None = None, limit: int | None = N
             f"{source} holds no samples",
             allowed=f"pictures ending in {', '.join(SUFFIXES)}, or JSONL rows",
         )
-    return Samples(samples, root=path.resolve() if path.is_dir() else path.resolve().parent)
+    found = Samples(samples, root=path.resolve() if path.is_dir() else path.resolve().parent)
+    return found if system is None else found.with_system(system)
 
 
 def _allowed() -> str:
@@ -101,6 +114,11 @@ def _row(line: str, path: Path, number: int) -> dict[str, Any]:
         raise DataError(f"{where} is not JSON ({error})") from error
     if not isinstance(row, dict):
         raise DataError(f"{where} is not a JSON object")
+    if {"video", "videos"} & row.keys():
+        raise DataError(
+            f"{where} has a video, and videos are not supported",
+            remedy="give frames of it as images",
+        )
     unknown = sorted(set(map(str, row)) - _KEYS)
     if unknown:
         raise DataError(
@@ -123,5 +141,10 @@ def _sample(row: dict[str, Any], path: Path, number: int, prompt: str | None) ->
         raise DataError(f"{where}: image must be a path, images a list of paths")
     if not isinstance(labels, dict) or not (response is None or isinstance(response, str)):
         raise DataError(f"{where}: labels must be an object, response a text")
+    system, most = row.get("system"), row.get("max_new_tokens")
+    if not (system is None or isinstance(system, str)):
+        raise DataError(f"{where}: system must be a text")
+    if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
+        raise DataError(f"{where}: max_new_tokens must be a whole number from 1 up")
     images = tuple(str((path.parent / ref).resolve()) for ref in refs)
-    return Sample(str(row.get("id", number)), asked, images, response, labels)
+    return Sample(str(row.get("id", number)), asked, images, response, labels, system, most)

@@ -23,6 +23,8 @@ class Sample:
         images: absolute paths, in the order in which the prompt sees them; empty for text only.
         response: a reference text, or the text to be teacher-forced; ``None`` when there is none.
         labels: anything known about the sample (answer, factor, split), JSON values only.
+        system: what the model is told beforehand, if its chat template has a place for that.
+        max_new_tokens: where this sample's response is cut off; ``None`` where all are.
     """
 
     id: str
@@ -30,6 +32,8 @@ class Sample:
     images: tuple[str, ...] = ()
     response: str | None = None
     labels: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    system: str | None = None
+    max_new_tokens: int | None = None
 
 
 class Samples(Sequence[Sample]):
@@ -81,7 +85,13 @@ class Samples(Sequence[Sample]):
         moved folder keeps its fingerprint, a replaced picture does not.
         """
         rows = [
-            (s.id, s.prompt, s.response, dict(s.labels), [_image_digest(ref) for ref in s.images])
+            (
+                *(s.id, s.prompt, s.response, dict(s.labels)),
+                [_image_digest(ref) for ref in s.images],
+                # Only where they are given: every other collection keeps its fingerprint.
+                *(() if s.system is None else ("system", s.system)),
+                *(() if s.max_new_tokens is None else ("max_new_tokens", s.max_new_tokens)),
+            )
             for s in self._samples
         ]
         return digest(rows)
@@ -129,6 +139,10 @@ class Samples(Sequence[Sample]):
     def with_prompt(self, prompt: str) -> "Samples":
         """The same pictures under another prompt."""
         return self._like([replace(sample, prompt=prompt) for sample in self._samples])
+
+    def with_system(self, system: str | None) -> "Samples":
+        """The same samples under one system prompt, or under none."""
+        return self._like([replace(sample, system=system) for sample in self._samples])
 
     def with_responses(self, responses: Mapping[str, str]) -> "Samples":
         """The same samples with given responses; samples that have none are dropped."""

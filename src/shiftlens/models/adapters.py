@@ -1,8 +1,10 @@
 """PEFT adapters: put into one module, every tensor accounted for; one module may hold several."""
 
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from shiftlens.core.errors import DataError, MismatchError
 from shiftlens.models.files import read_config, require_weights
+from shiftlens.models.places import is_split
 
 _CONFIG, _PREFIX = "adapter_config.json", "base_model.model."
 # Segments that PEFT inserts into the names of the base model's own tensors.
@@ -92,9 +95,12 @@ def attach_adapters(
                 wrapped.add_adapter(slot, config)
         except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
             raise _foreign(name, base, str(error).strip().splitlines()[0]) from error
+        _refuse_another_model(wrapped, hf, config, name)
         filled = _load_tensors(peft, wrapped, slot, own, directory, name, base, device)
         attached.append(_attachment(hf, slot, config, filled, name, base))
-    hf.to(device).eval()
+    if not is_split(hf):  # else every new layer was made beside the weights that it is for
+        hf.to(device)
+    hf.eval()
     return attached
 
 
@@ -161,7 +167,8 @@ def _load_tensors(
     """Load, then account for every tensor of the file and of the adapter; how many there are."""
     weights: dict[str, Tensor] = peft.load_peft_weights(str(directory), device=str(device))
     present = set(wrapped.state_dict())
-    wanted = {key for key in present if _plain(key) not in own}
+    its = {key for key in present if _plain(key) not in own}
+    wanted = its - _made_anew(peft, wrapped, slot, its)
     try:
         result = peft.set_peft_model_state_dict(wrapped, weights, adapter_name=slot)
     except (RuntimeError, ValueError, KeyError) as error:
@@ -171,14 +178,47 @@ def _load_tensors(
         raise _foreign(name, base, f"no place for {_some(result.unexpected_keys)}")
     if wanted & absent:
         raise _foreign(name, base, f"its file lacks {_some(wanted & absent)}")
-    if present - wanted - absent:
+    # Quantised layers save what describes their packing, which is no tensor of theirs to be filled.
+    tensors = chain(
+        wrapped.named_parameters(remove_duplicate=False),
+        wrapped.named_buffers(remove_duplicate=False),
+    )
+    overwritten = (present & {key for key, _ in tensors}) - its - absent
+    if overwritten:
         raise MismatchError(
-            f"adapter {name} overwrites tensors of {base}: {_some(present - wanted - absent)}",
+            f"adapter {name} overwrites tensors of {base}: {_some(overwritten)}",
             allowed="an adapter that leaves the base as it is, so that both can be run",
             remedy="merge it (PEFT's merge_and_unload), save, and load it as a full model",
         )
     _refuse_untrained(weights, name, base)
     return len(wanted)
+
+
+def _made_anew(peft: Any, wrapped: Any, slot: str, tensors: set[str]) -> set[str]:
+    """Tensors of an adapter that PEFT never saves, because it makes them again when it loads.
+
+    Such are the rank counts of AdaLoRA, and the random projections that all layers of VeRA share.
+    """
+    options: dict[str, Any] = {"adapter_name": slot, "save_embedding_layers": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about what would be saved: only the names are wanted
+        names = set(peft.get_peft_model_state_dict(wrapped, **options))
+    mark = f".{slot}"
+    whole = (".modules_to_save.", ".token_adapter.")  # saved under names of their own
+    alone = {key for key in tensors if not any(part in key for part in whole)}
+    short = {key: key.replace(mark, "") for key in alone}
+    # The magnitudes of DoRA are saved without the last part of their name.
+    return {k for k, one in short.items() if not {one, one.removesuffix(".weight")} & names}
+
+
+def _refuse_another_model(wrapped: Any, hf: Any, config: Any, name: str) -> None:
+    """Mixtures of adapters run the base twice, and hold it under names that are not its own."""
+    if dict(wrapped.base_model.named_children()).get("model") is not hf:
+        raise DataError(
+            f"{name} is an adapter of type {config.peft_type.value}, which puts a model of its own "
+            "around the base",
+            allowed="adapters that live in the modules: LoRA and its kin",
+        )
 
 
 def _refuse_untrained(weights: dict[str, Tensor], name: str, base: str) -> None:

@@ -1,6 +1,8 @@
 """From the files of a full model to a ``Model`` that is proven readable."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,12 @@ from torch import nn
 
 from shiftlens.core.errors import DataError, MismatchError
 from shiftlens.models.adapters import is_adapter
-from shiftlens.models.address import find_address
+from shiftlens.models.address import find_address, has_two_stacks
 from shiftlens.models.checking import check_address
 from shiftlens.models.files import locate, read_config, require_weights
 from shiftlens.models.model import Model, Origin
 from shiftlens.models.processors import load_processor
+from shiftlens.models.stored import stored_types
 
 # Below this width the fused attention of a CPU costs more than it saves.
 _TINY_WIDTH = 512
@@ -24,15 +27,19 @@ class Placement:
     """Where and how a module is put.
 
     Attributes:
-        device: the first CUDA device if there is one, otherwise the CPU, unless given.
+        device: the first CUDA device if there is one, otherwise the CPU, unless given; "auto" lets
+            accelerate split the model over all there are, or a mapping says what goes where.
         dtype: float32 on a CPU, otherwise the type of the files, unless given.
         attention: implementation of transformers; ``None`` for its default, or "eager" for a tiny
             model on a CPU.
+        template: the chat template: a file, its text, or "plain" for models that continue a text;
+            ``None`` for the model's own.
     """
 
-    device: str | torch.device | None = None
+    device: str | torch.device | Mapping[str, Any] | None = None
     dtype: str | torch.dtype | None = None
     attention: str | None = None
+    template: str | Path | None = None
 
 
 def load_checkpoint(
@@ -59,26 +66,79 @@ def load_checkpoint(
     """
     where, commit = locate(name, revision)
     hf = _load_module(where, name, place)
+    model = _model(hf, where, commit, name, label, partner, place)
+    if model.device.type == "meta":
+        raise DataError(
+            f"{name} was split so that its first weights lie outside of memory",
+            allowed="a split that leaves the vision tower and the embeddings on a device",
+            remedy="name a device instead of 'auto', or free memory on it",
+        )
+    check_address(model)
+    return model
+
+
+def load_skeleton(
+    name: str,
+    place: Placement,
+    *,
+    label: str,
+    revision: str | None = None,
+    partner: Model | None = None,
+) -> Model:
+    """A full model without its weights: everything that can be compared before they are read.
+
+    Its tensors have shapes and types and no memory, so it cannot be run.
+
+    Args:
+        name, label, revision, partner: as in ``load_checkpoint``.
+        place: what it would be loaded as; the skeleton itself is on the meta device.
+
+    Raises:
+        DataError: as ``load_checkpoint``, but for what only the weights themselves can show.
+    """
+    from transformers import AutoModelForImageTextToText, GenerationConfig
+
+    where, commit = locate(name, revision)
+    config = _config(where, name)
+    require_weights(where, name, "save the model with transformers' save_pretrained")
+    dtype = _dtype(place.dtype, _device(place.device))
+    if dtype == "auto":
+        dtype = getattr(config, "dtype", None) or max(stored_types(where), key=str)
+    with torch.device("meta"):
+        hf: Any = AutoModelForImageTextToText.from_config(config, dtype=dtype)
+    if (where / "generation_config.json").is_file():
+        hf.generation_config = GenerationConfig.from_pretrained(where, local_files_only=True)
+    return _model(hf.eval(), where, commit, name, label, partner, place)
+
+
+def _model(
+    hf: Any,
+    where: Path,
+    commit: str | None,
+    name: str,
+    label: str,
+    partner: Model | None,
+    place: Placement,
+) -> Model:
     whole = any((where / file).is_file() for file in ("tokenizer.json", "tokenizer_config.json"))
-    processor = load_processor(where, name) if whole or partner is None else partner.processor
-    model = Model(
+    return Model(
         hf=hf,
-        processor=processor,
+        processor=load_processor(where, name, template=place.template)
+        if whole or partner is None
+        else partner.processor,
         name=name,
         adapter=None,
         label=label,
         address=find_address(hf),
         origin=Origin(where, commit),
     )
-    check_address(model)
-    return model
 
 
 def _load_module(where: Path, name: str, place: Placement) -> nn.Module:
     from safetensors import SafetensorError
     from transformers import AutoModelForImageTextToText
 
-    device = _device(place.device)
+    split, device = _split(place.device), _device(place.device)
     wanted, attention = _dtype(place.dtype, device), place.attention
     config = _config(where, name)
     require_weights(where, name, "save the model with transformers' save_pretrained")
@@ -95,7 +155,7 @@ def _load_module(where: Path, name: str, place: Placement) -> nn.Module:
             use_safetensors=True,
             output_loading_info=True,
             # Packed weights cannot be moved afterwards: transformers puts them where they belong.
-            device_map=None if quantisation(config) is None else {"": device},
+            device_map=split or (None if quantisation(config) is None else {"": device}),
         )
     except (SafetensorError, OSError) as error:
         raise DataError(f"the weights of {name} cannot be read ({_line(error)})") from error
@@ -106,7 +166,24 @@ def _load_module(where: Path, name: str, place: Placement) -> nn.Module:
         raise MismatchError(f"the files of {name} do not fit together ({_line(error)})") from error
     hf, report = loaded
     _require_complete(report, name)
-    return hf.to(device).eval() if quantisation(config) is None else hf.eval()
+    return hf.eval() if split or quantisation(config) else hf.to(device).eval()
+
+
+def _split(device: str | torch.device | Mapping[str, Any] | None) -> str | Mapping[str, Any] | None:
+    """What accelerate is told where modules go; ``None`` for a model on one device.
+
+    Raises:
+        DataError: it is needed and is not installed.
+    """
+    wanted = device if isinstance(device, Mapping) else "auto" if device == "auto" else None
+    if wanted is None:
+        return None
+    if find_spec("accelerate") is None:
+        raise DataError(
+            "splitting a model over devices needs the package accelerate",
+            remedy="pip install accelerate, or name one device",
+        )
+    return wanted
 
 
 def quantisation(config: Any) -> str | None:
@@ -160,7 +237,7 @@ def _config(where: Path, name: str) -> Any:
         raise DataError(f"config.json of {name} cannot be used ({reason})") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"config.json of {name} cannot be used ({_line(error)})") from error
-    if getattr(config, "is_encoder_decoder", False):
+    if has_two_stacks(config):
         raise DataError(
             f"{name} is an encoder-decoder model ({kind})",
             allowed="models whose pictures and text share one decoder",
@@ -180,15 +257,17 @@ def _require_complete(report: Any, name: str) -> None:
             )
 
 
-def _device(device: str | torch.device | None) -> torch.device:
-    if device is None:
+def _device(device: str | torch.device | Mapping[str, Any] | None) -> torch.device:
+    """The device of the inputs; of a split model, the one that would be chosen for it whole."""
+    if device is None or device == "auto" or isinstance(device, Mapping):
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         place = torch.device(device)
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:
         raise DataError(
-            f"device {device} cannot be used ({_line(error)})", allowed="cpu, cuda, cuda:0, mps"
+            f"device {device} cannot be used ({_line(error)})",
+            allowed="cpu, cuda, cuda:0, mps, or auto",
         ) from error
     return place
 

@@ -1,19 +1,23 @@
 """Greedy and sampled generation, and the teacher-forced pass that sees the same states."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from shiftlens.core.errors import DataError
+from shiftlens.core.errors import DataError, MismatchError
+from shiftlens.models.decoding import check_options
 from shiftlens.models.model import Model, Response
 from shiftlens.models.placeholders import placeholder_tokens
 from shiftlens.models.prompts import Inputs
+from shiftlens.models.reasoning import ReasoningMarks
+from shiftlens.models.stopping import Enough, RowStops
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,13 @@ class Sampled(Response):
 
 @torch.no_grad()
 def generate(
-    model: Model, inputs: Inputs, *, max_new_tokens: int, use_cache: bool = True
+    model: Model,
+    inputs: Inputs,
+    *,
+    max_new_tokens: int,
+    use_cache: bool = True,
+    options: Mapping[str, Any] | None = None,
+    enough: Enough | None = None,
 ) -> list[Response]:
     """Answer a batch greedily: the most likely token at every step, nothing penalised.
 
@@ -39,16 +49,55 @@ def generate(
     Args:
         model: who answers; its adapter state is entered.
         inputs: prompts without responses.
-        max_new_tokens: where to stop when the model does not.
+        max_new_tokens: where to stop when the model does not; rows with a limit of their own
+            (``Sample.max_new_tokens``) stop there.
         use_cache: keep keys and values between steps; without it every step repeats the prompt.
+        options: settings of transformers' ``GenerationConfig`` that are meant, by name, such as
+            ``repetition_penalty``; see ``shiftlens.models.decoding.ALLOWED``.
+        enough: asked after every step with what a row has said; a row of which it is true stops,
+            and is truncated.
 
     Raises:
-        DataError: ``inputs`` hold responses, or ``max_new_tokens`` is not positive.
+        DataError: ``inputs`` hold responses, ``max_new_tokens`` is not positive, or an option
+            cannot be set.
+        MismatchError: the pictures do not fit their places in the prompt.
     """
     _check(inputs, max_new_tokens)
-    settings = _greedy(model, max_new_tokens, use_cache)
-    ends = _ends(settings)
-    return [_response(model, row, ends) for row in _new_tokens(model, inputs, settings)]
+    limits = [one or max_new_tokens for one in inputs.limits or [None] * len(inputs)]
+    settings = _greedy(model, max(limits), use_cache)
+    for name, value in check_options(options).items():
+        setattr(settings, name, _with_ours(settings, name, value))
+    own = enough is not None or len(set(limits)) > 1
+    stops = RowStops(limits, enough) if own else None
+    rows = _new_tokens(model, inputs, settings, stops=stops)
+    ends, lengths = _ends(settings), stops.lengths if stops else [None] * len(rows)
+    said = [_response(model, row[:length], ends) for row, length in zip(rows, lengths, strict=True)]
+    return with_reasoning(model, inputs, said)
+
+
+def with_reasoning(model: Model, inputs: Inputs, said: Sequence[Response]) -> list[Response]:
+    """Responses with their reasoning told apart from their answers.
+
+    Args:
+        model: whose marks.
+        inputs: the prompts, which may open the reasoning themselves.
+        said: one response a row.
+    """
+    marks = ReasoningMarks.of(model.tokenizer)
+    if not marks.opening:
+        return list(said)
+    prompts = inputs.tensors["input_ids"][:, : inputs.prompt_width].tolist()
+    return [
+        replace(one, reasoning=marks.length(prompt, one.token_ids))
+        for one, prompt in zip(said, prompts, strict=True)
+    ]
+
+
+def _with_ours(settings: Any, name: str, value: Any) -> Any:
+    """A user's setting; what must not be said, because it could not be read back, stays so."""
+    if name != "suppress_tokens":
+        return value
+    return sorted({*(value or ()), *(settings.suppress_tokens or ())})
 
 
 @torch.no_grad()
@@ -125,16 +174,33 @@ def _check(inputs: Inputs, max_new_tokens: int) -> None:
 
 
 def _new_tokens(
-    model: Model, inputs: Inputs, settings: Any, processor: Any = None
+    model: Model,
+    inputs: Inputs,
+    settings: Any,
+    processor: Any = None,
+    stops: RowStops | None = None,
 ) -> list[list[int]]:
     """Rows of new tokens, ends and padding behind them included."""
-    more = {} if processor is None else {"logits_processor": [processor]}
-    with model.active(), model.tenancy.announcing(inputs):
+    more: dict[str, Any] = dict(last_logits(model))
+    more |= {} if processor is None else {"logits_processor": [processor]}
+    more |= {} if stops is None else {"stopping_criteria": [stops]}
+    with model.active(), model.tenancy.announcing(inputs), _fitting(model):
         output: Tensor = model.hf.generate(**inputs.tensors, generation_config=settings, **more)
     # Families that generate from embeddings return the new tokens alone.
     prompt = inputs.tensors["input_ids"]
     repeats = torch.equal(output[:, : prompt.shape[1]], prompt)
     return (output[:, prompt.shape[1] :] if repeats else output).tolist()
+
+
+def last_logits(model: Model, n: int = 1) -> dict[str, Tensor]:
+    """The option by which a forward pass unembeds the last positions alone; none where it cannot.
+
+    A number in the tensor's place would let families whose upper blocks reuse the keys and values
+    of lower ones (Gemma 4) leave the other positions out of these blocks: hooks would not see them.
+    """
+    if "logits_to_keep" not in inspect.signature(model.hf.forward).parameters:
+        return {}
+    return {"logits_to_keep": torch.arange(-n, 0, device=model.device)}
 
 
 @torch.no_grad()
@@ -148,11 +214,29 @@ def forward(model: Model, inputs: Inputs) -> Any:
     Returns:
         the output of transformers.
     """
-    options: dict[str, Any] = {"use_cache": False}
-    if "logits_to_keep" in inspect.signature(model.hf.forward).parameters:
-        options["logits_to_keep"] = 1
-    with model.active(), model.tenancy.announcing(inputs):
+    options: dict[str, Any] = {"use_cache": False, **last_logits(model)}
+    with model.active(), model.tenancy.announcing(inputs), _fitting(model):
         return model.hf(**inputs.tensors, **options)
+
+
+@contextmanager
+def _fitting(model: Model) -> Generator[None]:
+    """Say in our words that a prompt has more, or fewer, picture tokens than pictures have parts.
+
+    Raises:
+        MismatchError: the processor is not the model's own.
+    """
+    try:
+        yield
+    except ValueError as error:
+        text = str(error).strip()
+        if not all(word in text.lower() for word in ("image", "token", "feature")):
+            raise
+        raise MismatchError(
+            f"the pictures do not fit their places in the prompt of {model.name} ({text})",
+            allowed="the processor that the model was trained with",
+            remedy="copy the original model's processor files into its directory",
+        ) from error
 
 
 def _greedy(model: Model, max_new_tokens: int, use_cache: bool) -> Any:
@@ -204,7 +288,7 @@ def _response(model: Model, row: list[int], ends: frozenset[int]) -> Response:
 
 def _sampled(said: Response, row: list[int]) -> Sampled:
     end = None if said.truncated else row[len(said.token_ids)]
-    return Sampled(said.text, said.token_ids, said.truncated, end)
+    return Sampled(said.text, said.token_ids, said.truncated, said.reasoning, end)
 
 
 def decode(model: Model, token_ids: Sequence[int]) -> str:

@@ -26,6 +26,7 @@ def load_model(
     attention: str | None = None,
     revision: str | None = None,
     label: str | None = None,
+    template: str | Path | None = None,
 ) -> Model:
     """Load an image-text-to-text model of transformers, with an adapter if one is given.
 
@@ -38,12 +39,14 @@ def load_model(
             tiny model on a CPU gets "eager".
         revision: branch, tag or commit on the hub.
         label: short name in results; "base", or "tuned" with an adapter.
+        template: the chat template, if not the model's own: a file, its text, or "plain" for a
+            model that continues plain text.
 
     Raises:
         DataError: there is no such model, its files cannot be read, or it is of another kind.
         MismatchError: the adapter does not belong to the model, or files and configuration differ.
     """
-    place = Placement(device, dtype, attention)
+    place = Placement(device, dtype, attention, template)
     with quiet_loading():
         model = load_checkpoint(str(name), place, label=label or "base", revision=revision)
         if adapter is None:
@@ -64,6 +67,7 @@ def load_pair(
     tuned_dtype: str | torch.dtype | None = None,
     revision: str | None = None,
     tuned_revision: str | None = None,
+    template: str | Path | None = None,
 ) -> tuple[Model, Model]:
     """Load a model and its fine-tuned version; if that is an adapter, on one copy of the weights.
 
@@ -88,6 +92,7 @@ def load_pair(
         tuned_dtype: type of the weights of a full ``tuned``, if not ``dtype``.
         revision: branch, tag or commit of the base on the hub.
         tuned_revision: the same for ``tuned``.
+        template: as in ``load_model``, for both.
 
     Returns:
         the models, labelled "base" and "tuned".
@@ -98,7 +103,7 @@ def load_pair(
             the second answers like the first to the last bit.
     """
     require_allowable(allow)
-    place = Placement(device, dtype, attention)
+    place = Placement(device, dtype, attention, template)
     names = ([] if base_adapter is None else [str(base_adapter)]) + [str(tuned)]
     with quiet_loading():
         if base_adapter is not None and not is_adapter(locate(str(base_adapter), None)[0]):

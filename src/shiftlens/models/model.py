@@ -1,6 +1,6 @@
 """``Model``: a raw transformers model with what must be known about it, wrapped in nothing."""
 
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,6 +19,7 @@ from shiftlens.models.fingerprints import (
     fingerprint_files,
     fingerprint_settings,
 )
+from shiftlens.models.logit_scaling import LogitScaling
 from shiftlens.models.proof import PairProof
 from shiftlens.models.readout import Readout
 from shiftlens.models.scaling import require_modules, require_scale
@@ -36,11 +37,14 @@ class Response:
         text: the decoded tokens, without special ones, not stripped.
         token_ids: the tokens generated, up to and without the end-of-sequence token.
         truncated: the token limit came before the end.
+        reasoning: how many of the first tokens are reasoning before the answer, marks included;
+            0 for models that do not think aloud, and for responses that no model has said yet.
     """
 
     text: str
     token_ids: tuple[int, ...]
     truncated: bool
+    reasoning: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ class Model:
         modules_off: dotted names of modules in which the adapter is off.
         proof: what was found when this model was proven to be another's fine-tune; ``None`` for a
             base, and for a model that was loaded alone.
+        scaling: what the family does to its logits behind the unembedding, measured at load.
     """
 
     hf: Any
@@ -97,6 +102,7 @@ class Model:
     adapter_scale: float = 1.0
     modules_off: frozenset[str] = frozenset()
     proof: PairProof | None = None
+    scaling: LogitScaling = field(default_factory=LogitScaling)
 
     def __repr__(self) -> str:
         adapter = f" + {self.adapter}" if self.adapter else ""
@@ -114,8 +120,10 @@ class Model:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type of the model's weights."""
-        return self.hf.dtype
+        """The type of the decoder's weights; families may keep other parts in a wider one."""
+        block = self.address.block(self.hf, 0)
+        kinds = (one.dtype for one in block.parameters() if one.is_floating_point())
+        return next(kinds, self.hf.dtype)
 
     @contextmanager
     def active(self) -> Generator[None]:
@@ -182,8 +190,6 @@ class Model:
     @cached_property
     def readout(self) -> Readout:
         """This model's final norm and unembedding."""
-        text = self.hf.config.get_text_config(decoder=True)
-        scale = getattr(text, "logit_scale", None) or 1.0
         return Readout(
             norm=self.address.norm(self.hf),
             head=self.address.head(self.hf),
@@ -191,8 +197,8 @@ class Model:
             enter=self.active,
             adapter_on=self.adapter_on,
             slot=self.adapter_slot,
-            scale=float(scale) / float(getattr(text, "logits_scaling", None) or 1.0),
-            soft_cap=getattr(text, "final_logit_softcapping", None),
+            scale=self.scaling.scale,
+            soft_cap=self.scaling.soft_cap,
         )
 
     @cached_property
@@ -238,25 +244,39 @@ class Model:
         }
 
     def generate(
-        self, image: "str | Path | Image | None", prompt: str, *, max_new_tokens: int = 64
+        self,
+        image: "str | Path | Image | Sequence[str | Path | Image] | None",
+        prompt: str,
+        *,
+        max_new_tokens: int = 64,
+        system: str | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> str:
-        """The greedy answer to one prompt about one picture, or about none.
+        """The greedy answer to one prompt about one picture, about several, or about none.
 
         Args:
-            image: a path, an open picture, or ``None`` for text only.
+            image: a path, an open picture, several of them, or ``None`` for text only.
             prompt: what the user says, without any template.
             max_new_tokens: where to stop when the model does not.
+            system: what the model is told beforehand.
+            options: generation options that are meant, by name, such as ``repetition_penalty``.
 
         Raises:
-            DataError: the picture cannot be read, or the chat template cannot hold the prompt.
+            DataError: the picture cannot be read, the chat template cannot hold the prompt, or an
+                option cannot be set.
         """
         from shiftlens.models.generation import generate
         from shiftlens.models.prompts import Turn, encode_turns
 
-        picture = open_image(str(image)) if isinstance(image, str | Path) else image
-        turn = Turn(prompt, () if picture is None else (picture.convert("RGB"),))
-        inputs = encode_turns(self, [turn])
-        return generate(self, inputs, max_new_tokens=max_new_tokens)[0].text.strip()
+        several: Sequence[Any] = image if isinstance(image, list | tuple) else [image]
+        pictures = [
+            open_image(str(one)) if isinstance(one, str | Path) else one.convert("RGB")
+            for one in several
+            if one is not None
+        ]
+        inputs = encode_turns(self, [Turn(prompt, tuple(pictures), system)])
+        said = generate(self, inputs, max_new_tokens=max_new_tokens, options=options)
+        return said[0].text.strip()
 
     def respond(
         self,
@@ -265,6 +285,7 @@ class Model:
         max_new_tokens: int = 64,
         batch_size: int = 32,
         progress: Progress | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> list[Response]:
         """Greedy responses to many samples, in their order.
 
@@ -273,6 +294,7 @@ class Model:
             max_new_tokens: where to stop when the model does not.
             batch_size: how many samples are asked at once.
             progress: who is told how far it is.
+            options: generation options that are meant, by name.
 
         Raises:
             DataError: a picture cannot be read, or ``batch_size`` is not positive.
@@ -287,7 +309,8 @@ class Model:
         try:
             for start in range(0, len(samples), batch_size):
                 batch = samples[start : start + batch_size]
-                said += generate(self, encode(self, batch), max_new_tokens=max_new_tokens)
+                inputs = encode(self, batch)
+                said += generate(self, inputs, max_new_tokens=max_new_tokens, options=options)
                 listener.advance(len(batch))
         finally:
             listener.stop()

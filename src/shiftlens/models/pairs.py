@@ -10,7 +10,7 @@ from shiftlens.models.besides import processor_beside
 from shiftlens.models.checkpoints import quantisation
 from shiftlens.models.model import Model
 from shiftlens.models.placeholders import picture_token
-from shiftlens.models.processors import chat_template, describe_processor
+from shiftlens.models.processors import chat_template
 
 ALLOWABLE = {
     "chat template": "copy the base's chat template into the tuned model, or the other way round",
@@ -82,7 +82,8 @@ def check_pair(base: Model, tuned: Model, allow: Collection[str] = ()) -> dict[s
     require_allowable(allow)
     # Packed weights have shapes of their own: then what the modules take and give is compared.
     packed = any(quantisation(model.hf.config) for model in (base, tuned))
-    return _compare(base, tuned, _fields(base, packed), _fields(tuned, packed), allow)
+    ours, theirs = (pair_fields(model, packed=packed) for model in (base, tuned))
+    return compare_fields(str(base), str(tuned), ours, theirs, allow)
 
 
 def check_adapter(
@@ -117,7 +118,7 @@ def check_adapter(
     if beside is not None:
         ours |= _asked(base.processor)
         theirs |= _asked(beside)
-    allowed = _compare(base, tuned, ours, theirs, allow)
+    allowed = compare_fields(str(base), str(tuned), ours, theirs, allow)
     if beside is not None and allowed.keys() - {"base revision"}:
         tuned.processor = beside
     return allowed
@@ -130,13 +131,26 @@ def _other_commit(loaded: str, named: str) -> bool:
     return not (loaded.startswith(named) or named.startswith(loaded))
 
 
-def _compare(
-    base: Model,
-    tuned: Model,
+def compare_fields(
+    base: str,
+    tuned: str,
     ours: Mapping[str, Any],
     theirs: Mapping[str, Any],
-    allow: Collection[str],
+    allow: Collection[str] = (),
 ) -> dict[str, str]:
+    """Refuse two models by what ``pair_fields`` found of each, which needs neither in memory.
+
+    Args:
+        base, tuned: as messages call them.
+        ours, theirs: what was found; every field of the first is looked up in the second.
+        allow: differences that are meant, by name.
+
+    Returns:
+        the differences that were allowed: name, and both values.
+
+    Raises:
+        MismatchError: they differ in what is not allowed.
+    """
     names = {allow} if isinstance(allow, str) else {*allow}
     allowed: dict[str, str] = {}
     for field, value in ours.items():
@@ -149,7 +163,7 @@ def _compare(
     return allowed
 
 
-def _not_a_pair(base: Model, tuned: Model, field: str, values: str) -> MismatchError:
+def _not_a_pair(base: str, tuned: str, field: str, values: str) -> MismatchError:
     given = f"{base} and {tuned} are not a pair: they differ in {field}, {values}"
     if field not in ALLOWABLE:
         return MismatchError(
@@ -170,14 +184,23 @@ def _allowable() -> str:
     return ", ".join(ALLOWABLE)
 
 
-def _fields(model: Model, packed: bool) -> dict[str, Any]:
+def pair_fields(model: Model, *, packed: bool) -> dict[str, Any]:
+    """What must agree between two full models of a pair, by name; weights are not looked at.
+
+    Args:
+        model: loaded, or a skeleton without weights.
+        packed: one of the two is quantised: compare what modules take and give, not tensors.
+    """
+    asked = _asked(model.processor)
     return {
         "architecture": type(model.hf).__name__,
         "number of layers": model.address.n_layers,
         "width": model.address.d,
+        # Before the shapes: a fine-tune that adds tokens differs in both, and this says which.
+        "vocabulary": asked["vocabulary"],
         "shape of the tensors": _shapes(model.hf, packed),
         "picture token": picture_token(model.hf, model.processor),
-        **_asked(model.processor),
+        **asked,
         "dtype": _dtype(model),
         "generation options": _generation(model),
     }
@@ -186,7 +209,7 @@ def _fields(model: Model, packed: bool) -> dict[str, Any]:
 def _asked(processor: Any) -> dict[str, Any]:
     """What a sample becomes before a model sees it."""
     return {
-        "vocabulary": describe_processor(processor)["tokenizer"],
+        "vocabulary": dict(processor.tokenizer.get_vocab()),
         "chat template": chat_template(processor),
         "picture processing": _pictures(processor),
     }

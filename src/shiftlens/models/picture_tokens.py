@@ -48,34 +48,44 @@ def pictures_of(model: Model, ids: Tensor, inputs: Mapping[str, Any]) -> list[li
     Raises:
         SteeringError: the family has no token that stands for a picture.
     """
-    token = picture_token(model.hf, model.processor)
-    if token is None:
-        raise SteeringError(f"{model.name} has no token that stands for a piece of a picture")
+    token = token_of(model)
     rows = [[at for at, one in enumerate(row) if one == token] for row in ids.tolist()]
     grids = _grids(model, inputs.get("image_grid_thw"))
-    told = _cut(rows, [r * c for r, c in grids]) if grids is not None else None
+    told = cut_rows(rows, [r * c for r, c in grids]) if grids is not None else None
     if told is not None and grids is not None:
         layouts = iter(grids)
         return [[Picture(tuple(some), next(layouts)) for some in row] for row in told]
     square = _is_square(model)
-    told = _cut(rows, [len(one) for one in _features(inputs)]) or _equal(rows, inputs)
+    told = cut_rows(rows, [len(one) for one in _features(inputs)]) or _equal(rows, inputs)
     if told is not None:
         return [[_picture(some, square=square) for some in row] for row in told]
-    return [[_picture(run, square=False) for run in _runs(row)] for row in rows]
+    return [[_picture(run, square=False) for run in runs_of(row)] for row in rows]
+
+
+def token_of(model: Model) -> int:
+    """The token that stands for a piece of a picture.
+
+    Raises:
+        SteeringError: the family has none.
+    """
+    token = picture_token(model.hf, model.processor)
+    if token is None:
+        raise SteeringError(f"{model.name} has no token that stands for a piece of a picture")
+    return token
 
 
 def require_whole_pictures(model: Model) -> None:
-    """Refuse to tell pictures, or parts of them, apart where each is cut into tiles.
+    """Refuse to tell pictures apart in the vision tower where each is cut into tiles there.
 
     Raises:
-        SteeringError: the processor cuts a picture into tiles; nothing says which are of which.
+        SteeringError: the processor cuts a picture into tiles, which the tower sees apart.
     """
     cutter = _image_processor(model)
     if any(getattr(cutter, name, None) for name in _TILING):
         raise SteeringError(
             f"the processor of {model.name} cuts a picture into tiles, and nothing tells which "
-            "tile is of which picture",
-            remedy='steer all pictures instead: scope "image"',
+            "tile is of which picture in its vision tower",
+            remedy='steer all pictures instead: scope "image"; or steer the language model',
         )
 
 
@@ -141,7 +151,7 @@ def _grids(model: Model, grid: Any) -> list[tuple[int, int]] | None:
     return [(t * h // merge, w // merge) for t, h, w in grid.tolist()]
 
 
-def _cut(rows: Sequence[list[int]], lengths: Sequence[int]) -> list[list[list[int]]] | None:
+def cut_rows(rows: Sequence[list[int]], lengths: Sequence[int]) -> list[list[list[int]]] | None:
     """The rows' columns in pieces of these lengths, in order; ``None`` where they do not fit."""
     if not lengths or sum(lengths) != sum(map(len, rows)):
         return None
@@ -168,12 +178,13 @@ def _equal(rows: Sequence[list[int]], inputs: Mapping[str, Any]) -> list[list[li
         return None
     # A run that is no multiple of it would mean that pictures differ in length after all.
     length = total // n
-    if any(len(run) % max(1, length) for row in rows for run in _runs(row)):
+    if any(len(run) % max(1, length) for row in rows for run in runs_of(row)):
         return None
-    return _cut(rows, [length] * n)
+    return cut_rows(rows, [length] * n)
 
 
-def _runs(row: Sequence[int]) -> list[list[int]]:
+def runs_of(row: Sequence[int]) -> list[list[int]]:
+    """Columns, in order, as runs without a gap."""
     groups = groupby(enumerate(row), key=lambda pair: pair[1] - pair[0])
     return [[at for _, at in group] for _, group in groups]
 

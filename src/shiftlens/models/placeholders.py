@@ -1,20 +1,14 @@
 """The tokens that stand for pictures: what a prompt, or a response, must not contain as text."""
 
-from typing import Any
+import re
+from collections.abc import Sequence
+from typing import Any, cast
 
 _PICTURE = ("image_token_id", "image_token_index")
-# Other tokens by which families mark where something that is not text begins, lies, or ends.
-_OTHERS = (
-    "video_token_id",
-    "video_token_index",
-    "vision_start_token_id",
-    "vision_end_token_id",
-    "boi_token_index",
-    "boi_token_id",
-    "eoi_token_index",
-    "eoi_token_id",
-    "audio_token_id",
-    "audio_token_index",
+# How families name the tokens by which they mark where something that is not text begins, lies, or
+# ends: vision_start_token_id, boi_token_index, visual_indicator_token_ids, image_patch_id, ...
+_MARKING = re.compile(
+    r"(image|img|video|vision|visual|audio|frame|boi|eoi|boa|eoa)\w*_(id|ids|index)$"
 )
 
 
@@ -25,16 +19,22 @@ def picture_token(hf: Any, processor: Any) -> int | None:
 
 def placeholder_tokens(hf: Any, processor: Any) -> tuple[int, ...]:
     """Every token that stands for something that is not text; sorted."""
-    return tuple(sorted(set(_ids((hf.config, processor), _PICTURE + _OTHERS))))
+    owners = (hf.config, processor)
+    named = {name for owner in owners for name in vars(owner) if _MARKING.search(name)}
+    # What a family offers as a property, or by another name, is in no dictionary.
+    return tuple(sorted(set(_ids(owners, (*_PICTURE, "image_token_ids", *sorted(named))))))
 
 
 def placeholder_texts(processor: Any) -> tuple[str, ...]:
-    """What a chat template writes for a picture, in the spellings that the family knows; sorted."""
-    named = [getattr(processor, name, None) for name in ("image_token", "boi_token")]
-    own = getattr(processor.tokenizer, "image_token", None)
-    return tuple(sorted({str(text) for text in (*named, own) if text}))
+    """What a chat template writes for a picture or a video, as the family spells it; sorted."""
+    names = ("image_token", "boi_token", "video_token")
+    named = [getattr(processor, name, None) for name in names]
+    own = [getattr(processor.tokenizer, name, None) for name in ("image_token", "video_token")]
+    return tuple(sorted({str(text) for text in (*named, *own) if text}))
 
 
 def _ids(owners: tuple[Any, ...], names: tuple[str, ...]) -> list[int]:
-    found = (getattr(owner, name, None) for owner in owners for name in names)
-    return [token for token in found if isinstance(token, int) and token >= 0]
+    found: list[Any] = []
+    for value in (getattr(owner, name, None) for owner in owners for name in names):
+        found += list(cast(Sequence[Any], value)) if isinstance(value, list | tuple) else [value]
+    return [one for one in found if type(one) is int and one >= 0]

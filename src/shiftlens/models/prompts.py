@@ -7,34 +7,60 @@ column; then, when responses are given, their tokens, padded on the right. Both 
 import inspect
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from shiftlens.core.errors import DataError
 from shiftlens.data.images import open_image
 from shiftlens.data.sample import Sample
+from shiftlens.models.continuing import continued
 from shiftlens.models.model import Model
-from shiftlens.models.placeholders import placeholder_texts, placeholder_tokens
-from shiftlens.models.processors import chat_template
+from shiftlens.models.placeholders import placeholder_tokens
+from shiftlens.models.readable import require_equal_sizes, require_readable
+from shiftlens.models.templates import places_pictures, render
+from shiftlens.models.vocabulary import require_embedded
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# Masks with one row per position, which generation continues by repeating the last row.
-_ROWWISE = ("cross_attention_mask", "image_attention_mask")
-# A template that was not written for a list of parts prints the list itself.
-_PRINTED_LIST = ("'type'", '"type"')
+# What processors raise for a picture or text that they were not made for.
+_UNPREPARED = (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError, AttributeError)
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One prompt with its opened pictures, which come before the text."""
+    """One prompt with its opened pictures, which come before the text.
+
+    Attributes:
+        prompt: what the user says.
+        images: open pictures, in RGB.
+        system: what the model is told beforehand, in the template's place for it.
+        name: of the sample, for messages.
+        limit: where its response is cut off, if not where the others are.
+    """
 
     prompt: str
     images: "tuple[Image, ...]" = ()
+    system: str | None = None
+    name: str = ""
+    limit: int | None = None
+
+    @staticmethod
+    def of(sample: Sample) -> "Turn":
+        """A sample with its pictures opened.
+
+        Raises:
+            DataError: a picture cannot be read, or the sample holds neither text nor picture.
+        """
+        if not sample.prompt.strip() and not sample.images:
+            raise DataError(
+                f"sample {sample.id!r} has neither a prompt nor a picture",
+                allowed="a prompt, a picture, or both",
+            )
+        images = tuple(open_image(ref) for ref in sample.images)
+        return Turn(sample.prompt, images, sample.system, sample.id, sample.max_new_tokens)
 
 
 @dataclass(frozen=True)
@@ -47,12 +73,16 @@ class Inputs:
         prompt_width: how many columns the prompts take, padding included.
         response_lengths: how many response tokens each row has; empty where none were given.
         sizes: width and height of each row's pictures in pixels, as they were opened.
+        asked: each row's system prompt (empty where there is none) and prompt, as given.
+        limits: how many tokens each row may answer with, where that is its own matter.
     """
 
     tensors: dict[str, Tensor]
     prompt_width: int
     response_lengths: tuple[int, ...] = ()
     sizes: tuple[tuple[tuple[int, int], ...], ...] = ()
+    asked: tuple[tuple[str, str], ...] = ()
+    limits: tuple[int | None, ...] = ()
 
     def __len__(self) -> int:
         return int(self.tensors["input_ids"].shape[0])
@@ -76,8 +106,7 @@ def encode(
         DataError: a picture cannot be read, there are no samples, the chat template cannot hold a
             prompt, or there are not as many responses as samples.
     """
-    turns = [Turn(s.prompt, tuple(open_image(ref) for ref in s.images)) for s in samples]
-    return encode_turns(model, turns, response_ids=response_ids)
+    return encode_turns(model, [Turn.of(one) for one in samples], response_ids=response_ids)
 
 
 def encode_turns(
@@ -89,14 +118,10 @@ def encode_turns(
     """The same as ``encode`` for pictures that are open already."""
     if not turns:
         raise DataError("no samples to encode", allowed="at least one")
-    if response_ids is not None and len(response_ids) != len(turns):
-        raise DataError(f"{len(response_ids)} responses for {len(turns)} samples")
-    _refuse_pictures(model, response_ids or ())
-    texts = [render(model, turn.prompt, len(turn.images)) for turn in turns]
-    tensors = _process(model, texts, turns)
-    width = int(tensors["input_ids"].shape[1])
     if response_ids is not None:
-        tensors = _append(tensors, response_ids, int(model.tokenizer.pad_token_id or 0))
+        _check_responses(model, len(turns), response_ids)
+    tensors = process(model, turns)
+    width = int(tensors["input_ids"].shape[1])
     if not counts_positions_itself(model):
         tensors["position_ids"] = _positions(tensors["attention_mask"])
     moved = {
@@ -105,9 +130,43 @@ def encode_turns(
         else value.to(model.device)
         for key, value in tensors.items()
     }
-    lengths = tuple(len(ids) for ids in response_ids or ())
     sizes = tuple(tuple(image.size for image in turn.images) for turn in turns)
-    return Inputs(moved, width, lengths, sizes)
+    asked = tuple((turn.system or "", turn.prompt) for turn in turns)
+    limits = tuple(turn.limit for turn in turns)
+    inputs = Inputs(moved, width, (), sizes, asked, limits)
+    return inputs if response_ids is None else with_responses(model, inputs, response_ids)
+
+
+def with_responses(model: Model, inputs: Inputs, response_ids: Sequence[Sequence[int]]) -> Inputs:
+    """Encoded prompts, followed by responses; nothing of text or pictures is processed again.
+
+    Args:
+        model: who will read them.
+        inputs: prompts without responses; they stay as they are, and share their pictures.
+        response_ids: for each row the tokens of its response; they may be empty.
+
+    Raises:
+        DataError: the inputs hold responses already, there are not as many responses as rows, or
+            one of them holds a picture's placeholder.
+    """
+    if inputs.response_lengths:
+        raise DataError(
+            "these inputs hold responses already", remedy="encode the samples without response_ids"
+        )
+    _check_responses(model, len(inputs), response_ids)
+    tensors = {key: value for key, value in inputs.tensors.items() if key != "position_ids"}
+    tensors = continued(model, tensors, response_ids)
+    if "position_ids" in inputs.tensors:
+        tensors["position_ids"] = _positions(tensors["attention_mask"])
+    lengths = tuple(len(ids) for ids in response_ids)
+    return replace(inputs, tensors=tensors, response_lengths=lengths)
+
+
+def _check_responses(model: Model, n: int, response_ids: Sequence[Sequence[int]]) -> None:
+    if len(response_ids) != n:
+        raise DataError(f"{len(response_ids)} responses for {n} samples")
+    _refuse_pictures(model, response_ids)
+    require_embedded(model, {token for tokens in response_ids for token in tokens})
 
 
 def _refuse_pictures(model: Model, responses: Sequence[Sequence[int]]) -> None:
@@ -135,89 +194,81 @@ def _positions(mask: Tensor) -> Tensor:
     return (mask.long().cumsum(-1) - 1).masked_fill(mask == 0, 0)
 
 
-def render(model: Model, prompt: str, n_images: int) -> str:
-    """The prompt as the model's chat template writes it, with a place for each picture.
-
-    Args:
-        model: whose template.
-        prompt: what the user says.
-        n_images: how many pictures come before it.
+def process(model: Model, turns: Sequence[Turn]) -> dict[str, Tensor]:
+    """What the processor makes of turns, as it leaves it: on the CPU, pictures in float32.
 
     Raises:
-        DataError: the template cannot hold the prompt, or the prompt holds the model's own
-            placeholder of a picture.
+        DataError: the template cannot hold a prompt, the processor cannot prepare a picture, or
+            the model has no embedding for a token.
     """
-    marks = placeholder_texts(model.processor)
-    if any(mark in prompt for mark in marks):
+    require_readable(model, turns)
+    texts = [render(model, turn.prompt, len(turn.images), turn.system) for turn in turns]
+    if len({bool(turn.images) for turn in turns}) == 2 and places_pictures(model.processor):
         raise DataError(
-            f"the prompt {prompt!r} contains the model's placeholder for a picture",
-            remedy="leave the placeholder out: the chat template puts it where it belongs",
+            f"{model.name} reads a text in one batch with pictures otherwise than by itself",
+            allowed="batches in which every sample has a picture, or none has",
+            remedy="ask samples without pictures in batches of their own (batch size 1 will do)",
         )
-    if chat_template(model.processor) is None:
-        return f"{_image_token(model.processor) * n_images}{prompt}"
-    for content in _contents(model.processor, prompt, n_images):
-        text = _apply(model.processor, content)
-        if text is not None and _holds(text, prompt, n_images, marks):
-            return text
-    raise DataError(
-        f"the chat template of {model.name} cannot hold {n_images} picture(s) and a prompt",
-        allowed="a template that writes one placeholder for each picture and the prompt as it is",
-        remedy="check the number of pictures of the samples, or the model's chat_template.jinja",
-    )
-
-
-def _contents(processor: Any, prompt: str, n_images: int) -> list[Any]:
-    """The ways in which templates want a message, the standard one first."""
-    parts = [{"type": "image"} for _ in range(n_images)]
-    marked = f"{_image_token(processor) * n_images}\n{prompt}" if n_images else prompt
-    return [[*parts, {"type": "text", "text": prompt}], prompt, marked]
-
-
-def _apply(processor: Any, content: Any) -> str | None:
-    """Render one message; ``None`` when the template was not written for such content."""
-    from jinja2 import TemplateError
-
-    owner = processor if getattr(processor, "chat_template", None) else processor.tokenizer
-    try:
-        return owner.apply_chat_template(
-            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-        )
-    except (TemplateError, TypeError, KeyError):
-        return None
-
-
-def _holds(text: str, prompt: str, n_images: int, marks: Sequence[str]) -> bool:
-    shown = max((text.count(mark) for mark in marks), default=n_images)
-    printed = any(mark in text and mark not in prompt for mark in _PRINTED_LIST)
-    return prompt.strip() in text and shown == n_images and not printed
-
-
-def _image_token(processor: Any) -> str:
-    return str(getattr(processor, "image_token", None) or "<image>")
+    tensors = _process(model, texts, turns)
+    require_equal_sizes(model, tensors, len(turns))
+    require_embedded(model, tensors["input_ids"].unique().tolist())
+    return tensors
 
 
 def _process(model: Model, texts: list[str], turns: Sequence[Turn]) -> dict[str, Tensor]:
-    bos = model.tokenizer.bos_token
-    with _padding_left(model.tokenizer):
-        batch = model.processor(
-            text=texts,
-            images=_pictures(turns),
-            padding=True,
-            # Many templates write the first token themselves; a second one changes every state.
-            add_special_tokens=not (bos and texts[0].startswith(bos)),
-            return_tensors="pt",
-        )
+    ways = _pictures(turns)
+    for at, images in enumerate(ways):
+        try:
+            batch = _processed(model, texts, images)
+            break
+        except _UNPREPARED as error:
+            if at == len(ways) - 1:
+                raise _unprepared(model, turns, error) from error
+    else:
+        raise AssertionError("there is always a way")
     tensors = {key: value for key, value in batch.items() if isinstance(value, Tensor)}
+    tensors.pop("labels", None)  # what to learn, which some processors add and models then act on
     if "token_type_ids" not in inspect.signature(model.hf.forward).parameters:
         tensors.pop("token_type_ids", None)  # some tokenizers offer them to every model
     return tensors
 
 
-def _pictures(turns: Sequence[Turn]) -> Any:
-    """Pictures as processors take them: nested by sample, or flat where only some have any."""
-    if all(turn.images for turn in turns):
-        return [list(turn.images) for turn in turns]
-    return [image for turn in turns for image in turn.images] or None
+def _processed(model: Model, texts: list[str], images: Any) -> Any:
+    bos = model.tokenizer.bos_token
+    with _padding_left(model.tokenizer):
+        return model.processor(
+            text=texts,
+            images=images,
+            padding=True,
+            # Many templates write the first token themselves; a second changes every state.
+            add_special_tokens=not (bos and texts[0].startswith(bos)),
+            return_tensors="pt",
+        )
+
+
+def _unprepared(model: Model, turns: Sequence[Turn], error: Exception) -> DataError:
+    """One error for whatever a processor raised, naming the sample where there is only one."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    whose = f"sample {turns[0].name!r}" if len(turns) == 1 and turns[0].name else "these samples"
+    sizes = ", ".join(f"{w}x{h}" for turn in turns[:4] for w, h in (i.size for i in turn.images))
+    return DataError(
+        f"the processor of {model.name} cannot prepare {whose} ({lines[0]})",
+        allowed=f"pictures and prompts that it was made for; pictures here: {sizes or 'none'}",
+        remedy="leave the sample out, or check that the processor is the model's own",
+    )
+
+
+def _pictures(turns: Sequence[Turn]) -> list[Any]:
+    """Pictures in the ways that processors take them, the clearest first.
+
+    Nested by sample nothing can be mistaken; but where only some samples have any, there are
+    processors that want a flat list.
+    """
+    nested = [list(turn.images) for turn in turns]
+    flat = [image for images in nested for image in images]
+    if not flat:
+        return [None]
+    return [nested] if all(nested) else [nested, flat]
 
 
 @contextmanager
@@ -228,29 +279,3 @@ def _padding_left(tokenizer: Any) -> Generator[None]:
         yield
     finally:
         tokenizer.padding_side = before
-
-
-def _append(
-    tensors: dict[str, Tensor], responses: Sequence[Sequence[int]], pad: int
-) -> dict[str, Tensor]:
-    """Add response columns to every tensor that has one column, or row, per position."""
-    ids = tensors["input_ids"]
-    longest = max(map(len, responses))
-    more = torch.full((len(responses), longest), pad, dtype=ids.dtype)
-    mask = torch.zeros((len(responses), longest), dtype=tensors["attention_mask"].dtype)
-    for row, tokens in enumerate(responses):
-        more[row, : len(tokens)] = torch.tensor(list(tokens), dtype=ids.dtype)
-        mask[row, : len(tokens)] = 1
-    added = {"input_ids": more, "attention_mask": mask}
-    longer = dict(tensors)
-    for key, value in tensors.items():
-        if value.shape[:2] != ids.shape:
-            continue
-        if key in added:
-            extra = added[key]
-        elif key in _ROWWISE:
-            extra = value[:, -1:].expand(-1, longest, *value.shape[2:])
-        else:  # types of tokens: a response is text, which is type 0
-            extra = value.new_zeros((len(responses), longest, *value.shape[2:]))
-        longer[key] = torch.cat([value, extra], dim=1)
-    return longer

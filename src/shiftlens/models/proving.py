@@ -1,6 +1,7 @@
 """Proving that models are fine-tunes of a base: fields, adapter, and logits on a probe."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -28,7 +29,7 @@ def prove(
     differences = [_differences(base, model, one, allow) for model, one in variants]
     for first, second in combinations([base, *(model for model, _ in variants)], 2):
         if first.identity == second.identity:
-            raise _same_twice(first, second)
+            raise same_twice(str(first), str(second))
     tokens = {token for _, one in variants if one is not None for token in one.tokens}
     probe = make_probe(base, tuple(sorted(tokens)))
     said = probe_logits(base, probe)
@@ -52,24 +53,45 @@ def _proof(
     allowed: dict[str, str],
     probe: Probe,
 ) -> PairProof:
-    apart = difference(said, probe_logits(model, probe))
-    largest = float(apart.max())
-    if largest == 0:
-        raise _changes_nothing(base, model, probe)
-    mean = float(apart.mean())
     eps = _eps(base, model, one)
     bound = rounding_bound(base, probe, said, eps) if eps else 0.0
-    return PairProof(
+    proof = PairProof(
         kind="full model" if one is None else "adapter",
         allowed=allowed,
+        base=base.name,
+        base_revision=base.origin.revision,
+        **({} if one is None else _counted(model, one)),
+    )
+    return answered(proof, str(base), said, model, probe, bound)
+
+
+def answered(
+    proof: PairProof, base: str, said: Tensor, model: Model, probe: Probe, bound: float
+) -> PairProof:
+    """A proof with what a fine-tune answers to the probe, beside what its base answered.
+
+    Args:
+        proof: what is known without asking.
+        base: the base, as messages call it; it need not be in memory any more.
+        said: what it answered, (prompts, vocabulary).
+        model: the fine-tune, which is asked now.
+        probe: what both are asked.
+        bound: see ``rounding_bound``.
+
+    Raises:
+        MismatchError: the fine-tune answers the same to the last bit.
+    """
+    apart = difference(said, probe_logits(model, probe))
+    largest, mean = float(apart.max()), float(apart.mean())
+    if largest == 0:
+        raise _changes_nothing(base, model, probe)
+    return replace(
+        proof,
         probe=str(probe),
         largest_logit_difference=largest,
         mean_logit_difference=mean,
         rounding=bound,
         rounding_only=mean <= bound,
-        base=base.name,
-        base_revision=base.origin.revision,
-        **({} if one is None else _counted(model, one)),
     )
 
 
@@ -115,7 +137,8 @@ def _own_weight(module: Any) -> Tensor | None:
     return getattr(module, "weight", None) if isinstance(module, torch.nn.Embedding) else None
 
 
-def _same_twice(first: Model, second: Model) -> MismatchError:
+def same_twice(first: str, second: str) -> MismatchError:
+    """The error of two names that lead to one model."""
     return MismatchError(
         f"{first} and {second} are the same model twice: same weights, settings and processor",
         allowed="a model and its fine-tune, an adapter, or another checkpoint",
@@ -123,7 +146,7 @@ def _same_twice(first: Model, second: Model) -> MismatchError:
     )
 
 
-def _changes_nothing(base: Model, model: Model, probe: Probe) -> MismatchError:
+def _changes_nothing(base: str, model: Model, probe: Probe) -> MismatchError:
     return MismatchError(
         f"{model} changes nothing in {base}: the logits are the same to the bit on {probe}",
         allowed="a fine-tune that moves at least one logit",

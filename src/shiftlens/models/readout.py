@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shiftlens.models.fingerprints import fingerprint_tensors
+from shiftlens.models.places import brought_home, home_of, type_of
 
 # Pieces of names that PEFT inserts around a tensor of the base model.
 _WRAPPERS = (".base_layer", ".original_module")
@@ -62,12 +63,13 @@ class Readout:
         Args:
             states: (n, d) rows of the residual stream as it leaves the last block, before the norm.
         """
-        weight = next(self.head.parameters())
+        norm, head = self.norm, self.head
+        dtype = type_of(head, states.dtype if norm is None else type_of(norm, states.dtype))
         with self.enter():
-            hidden = states.to(device=weight.device, dtype=weight.dtype)
-            if self.norm is not None:
-                hidden = self.norm(hidden)
-            logits = self.head(hidden).float() * self.scale
+            hidden = states.to(dtype=dtype)
+            if norm is not None:
+                hidden = norm(hidden.to(home_of(norm)))
+            logits = head(hidden.to(home_of(head))).float() * self.scale
         if self.soft_cap is not None:
             logits = self.soft_cap * torch.tanh(logits / self.soft_cap)
         return logits.to(states.device)
@@ -77,7 +79,7 @@ class Readout:
         """Digest of the tensors in use: the same for a base alone and for the base of a pair."""
         tensors: dict[str, Tensor] = {}
         for part, module in (("norm", self.norm), ("head", self.head)):
-            for name, tensor in [] if module is None else module.state_dict().items():
+            for name, tensor in [] if module is None else _tensors(module):
                 plain = f".{name}"
                 for wrapper in _WRAPPERS:
                     plain = plain.replace(wrapper, "")
@@ -87,3 +89,10 @@ class Readout:
                 elif self.adapter_on and f".{self.slot}" in plain:
                     tensors[part + plain.replace(f".{self.slot}", ".default")] = tensor
         return fingerprint_tensors(tensors)
+
+
+def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
+    """A module's tensors by name, also those that lie on the disk."""
+    with brought_home(module):
+        return [(name, tensor.clone()) for name, tensor in module.state_dict().items()
+                if isinstance(tensor, Tensor)]  # fmt: skip

@@ -8,7 +8,6 @@ import torch
 from shiftlens.core.errors import DataError
 from shiftlens.core.manifest import digest
 from shiftlens.core.progress import Progress, Silent
-from shiftlens.data.images import open_image
 from shiftlens.data.sample import Sample
 from shiftlens.models.generation import Sampled, sample
 from shiftlens.models.model import Model
@@ -94,7 +93,7 @@ def _turns(batch: Sequence[tuple[Sample, int]], unreadable: dict[str, str]) -> d
     for one, _ in batch:
         if one.id not in turns and one.id not in unreadable:
             try:
-                turns[one.id] = Turn(one.prompt, tuple(open_image(ref) for ref in one.images))
+                turns[one.id] = Turn.of(one)
             except DataError as error:
                 unreadable[one.id] = error.given
     return turns

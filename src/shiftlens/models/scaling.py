@@ -39,7 +39,8 @@ def require_scale(
     if reason:
         raise MismatchError(
             f"{model} cannot be run at adapter scale {scale:g}: {reason}",
-            allowed="scales 0 and 1; others for LoRA, which adds a product to a module's output",
+            allowed="scales 0 and 1; others for LoRA, LoHa and LoKr, which add a product to a "
+            "module's output",
             remedy="compare checkpoints of the training instead (load_variants)",
         )
 
@@ -47,10 +48,11 @@ def require_scale(
 def _why_not(modules: Mapping[str, Sequence[Any]], adapter: str) -> str:
     """Why the contribution of an adapter cannot be multiplied by a number; empty if it can."""
     from peft.tuners.lora import LoraLayer
+    from peft.tuners.lycoris_utils import LycorisLayer
 
     for name, layers in modules.items():
         for layer in layers:
-            if not isinstance(layer, LoraLayer):
+            if not isinstance(layer, LoraLayer | LycorisLayer):
                 return f"{name} is changed by a {type(layer).__name__}, not by LoRA"
             if adapter in getattr(layer, "lora_variant", ()):
                 return f"{name} holds a variant of LoRA (such as DoRA) that does more than add"

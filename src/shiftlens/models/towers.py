@@ -31,7 +31,7 @@ def modules_of(model: Model, tower: Tower) -> Sequence[nn.Module]:
     if path is None:
         raise SiteError(f"{model.name} has no {tower} of its own", allowed="tower: language")
     module = model.hf.get_submodule(path)
-    return [module] if tower == "projector" else _vision_blocks(model, module)
+    return [module] if tower == "projector" else vision_blocks(model.hf, path, model.name)
 
 
 def layer_of(model: Model, tower: Tower, index: int) -> int:
@@ -51,17 +51,29 @@ def layer_of(model: Model, tower: Tower, index: int) -> int:
     return index % n
 
 
-def _vision_blocks(model: Model, module: nn.Module) -> Sequence[nn.Module]:
-    config: Any = getattr(model.hf.config, "vision_config", None) or module.config
+def vision_blocks(hf: nn.Module, path: str, name: str) -> Sequence[nn.Module]:
+    """The blocks of a vision tower, in their order.
+
+    Args:
+        hf: a model of transformers; it may be on the meta device.
+        path: of the tower in it.
+        name: what the user calls the model.
+
+    Raises:
+        SiteError: its configuration does not tell how many there are, or there is no such list.
+    """
+    raw: Any = hf
+    module: Any = hf.get_submodule(path)
+    config = getattr(raw.config, "vision_config", None) or getattr(module, "config", None)
     depths = {getattr(config, name, None) for name in _DEPTHS}
-    waiting = deque([module])
+    waiting: deque[nn.Module] = deque([module])
     while waiting:
         current = waiting.popleft()
         if isinstance(current, nn.ModuleList) and len(current) in depths:
             return list(current)
         waiting.extend(current.children())
     raise SiteError(
-        f"the blocks of the vision tower of {model.name} cannot be found",
+        f"the blocks of the vision tower of {name} cannot be found",
         allowed=f"a list as long as its configuration says: {sorted(d for d in depths if d)}",
     )
 
@@ -112,7 +124,7 @@ def pieces_of(
         f"a state of shape {tuple(state.shape)} of the {tower} of {model.name} cannot be told "
         f"apart into {len(owners)} pictures",
         allowed="families with one row a picture, or with a grid of patches for each",
-        remedy="use a site in the language model: tokens.image() keeps the picture's tokens",
+        remedy="use a site in the language model: tokens.mean_image() keeps the picture's tokens",
     )
 
 

@@ -4,7 +4,6 @@ Teacher forcing runs through the same inputs as a harvest, so that positions and
 of every other pass over the model.
 """
 
-import inspect
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from shiftlens.core.errors import DataError
 from shiftlens.core.progress import Progress
 from shiftlens.data.images import open_image
 from shiftlens.data.sample import Sample
+from shiftlens.models.generation import last_logits
 from shiftlens.models.model import Model
 from shiftlens.models.prompts import Inputs, Turn, encode_turns
 
@@ -154,9 +154,7 @@ def _pictures(sample: Sample) -> tuple[Any, ...]:
 def _response_logits(model: Model, inputs: Inputs) -> Tensor:
     """Logits (b, longest response, vocabulary) that emit the response tokens."""
     emitting = max(inputs.response_lengths) + 1  # the last prompt position emits the first token
-    options: dict[str, Any] = {"use_cache": False}
-    if "logits_to_keep" in inspect.signature(model.hf.forward).parameters:
-        options["logits_to_keep"] = emitting
+    options: dict[str, Any] = {"use_cache": False, **last_logits(model, emitting)}
     # Frozen weights may be of half precision; the trained ones are not.
     half = model.dtype in (torch.bfloat16, torch.float16)
     with torch.autocast(model.device.type, model.dtype if half else None, enabled=half):

@@ -1,6 +1,7 @@
 """``load_variants``: one base and any number of its fine-tunes, on as few weights as can be."""
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -30,6 +31,7 @@ def load_variants(
     tuned_dtype: str | torch.dtype | None = None,
     revision: str | None = None,
     revisions: Sequence[str | None] | None = None,
+    template: str | Path | None = None,
 ) -> tuple[Model, ...]:
     """Load a base and several fine-tunes of it: seeds of one recipe, checkpoints of one training.
 
@@ -49,6 +51,7 @@ def load_variants(
         tuned_dtype: type of the weights of full models among the fine-tunes, if not ``dtype``.
         revision: branch, tag or commit of the base on the hub.
         revisions: the same for each fine-tune.
+        template: as in ``load_model``, for all of them.
 
     Returns:
         the base, labelled "base", then the fine-tunes in their order, each with its ``proof``.
@@ -57,7 +60,7 @@ def load_variants(
         DataError: one of them cannot be read, or labels or allowed names make no sense.
         MismatchError: one is no fine-tune of the base, or two are the same; the message says why.
     """
-    place = Placement(device, dtype, attention)
+    place = Placement(device, dtype, attention, template)
     named = _labels(len(tuned), labels)
     require_allowable(allow)
     with quiet_loading():
@@ -102,7 +105,7 @@ def assemble(
         if is_adapter(where):
             groups.setdefault(may_share(where, name), []).append(index)
             continue
-        own = Placement(place.device, tuned_dtype or place.dtype, place.attention)
+        own = replace(place, dtype=tuned_dtype or place.dtype)
         model = load_checkpoint(name, own, label=labels[index], revision=commit, partner=first)
         found[index] = model, None
     if tuned_dtype is not None and len(found) < len(tuned):

@@ -12,11 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from shiftlens.activations.capture import as_response, catch_given
+from shiftlens.activations.selections.selection import Failed, Missed, Pick, Said
 from shiftlens.activations.site import Site
-from shiftlens.activations.tokens import Failed, Missed, Pick, Said
 from shiftlens.core.errors import DataError, SiteError
 from shiftlens.core.shapes import Acts
-from shiftlens.data.images import open_image
 from shiftlens.data.sample import Sample, Samples
 from shiftlens.models.generation import decode
 from shiftlens.models.model import Model, Response
@@ -96,7 +95,7 @@ def make_probe(
     said = _said(base, samples, response, max_new_tokens, batch_size)
     kept: list[tuple[Sample, Response, tuple[Pick, ...]]] = []
     for sample, one in zip(samples, said, strict=True):
-        heard = Said(one.text, one.token_ids, one.truncated, partial(decode, base))
+        heard = Said(one.text, one.token_ids, one.truncated, partial(decode, base), one.reasoning)
         try:
             kept.append((sample, one, tuple(site.tokens.picks(sample, heard))))
         except (Missed, Failed):
@@ -127,7 +126,7 @@ def _said(
 
 
 def _turn(sample: Sample) -> Turn:
-    return Turn(sample.prompt, tuple(open_image(ref) for ref in sample.images))
+    return Turn.of(sample)
 
 
 @contextmanager

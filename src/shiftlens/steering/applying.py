@@ -8,7 +8,7 @@ from shiftlens.core.errors import SteeringError
 from shiftlens.models.model import Model
 from shiftlens.steering.affine import AffineEdit
 from shiftlens.steering.beside import RunningBeside
-from shiftlens.steering.calls import Tracker
+from shiftlens.steering.calls import Tracker, speakers
 from shiftlens.steering.conflicts import conflicts
 from shiftlens.steering.divergence import FirstTokens
 from shiftlens.steering.gates import Gate
@@ -106,17 +106,12 @@ def open_steering(
     with ExitStack() as handles:
         handles.enter_context(model.active())
         # Not a context of our own around ``forward``: the user may call the raw module.
-        handles.callback(
-            model.hf.register_forward_pre_hook(
-                lambda _module, args, kwargs: tracker.begin(args, kwargs), with_kwargs=True
-            ).remove
-        )
-        # Also after an exception: a later reading of pictures must not be taken for this call's.
-        handles.callback(
-            model.hf.register_forward_hook(
-                lambda _module, _args, _output: tracker.end(), always_call=True
-            ).remove
-        )
+        for module in speakers(model):
+            handles.callback(
+                module.register_forward_pre_hook(tracker.begin, with_kwargs=True).remove
+            )
+            # Also after an exception: later reading of pictures must not be taken for this call's.
+            handles.callback(module.register_forward_hook(tracker.end, always_call=True).remove)
         if compared is not None:
             compared.watch(handles)
         # All gates first: at a block that is also edited they must read the state before the edit.

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool
-from torch import Tensor
+from torch import Tensor, nn
 
 from shiftlens.core.errors import SteeringError
 from shiftlens.models.generation import decode
@@ -164,7 +164,8 @@ class Tracker:
         self._pictures: Mapping[str, Any] = {}
         self._history: list[Tensor] = []
         self._call: Call | None = None
-        self._inside = self._cached = False
+        self._speaker: nn.Module | None = None
+        self._cached = False
 
     @property
     def paused(self) -> bool:
@@ -194,7 +195,7 @@ class Tracker:
         Raises:
             SteeringError: they are read ahead, and nobody said of what.
         """
-        if self._inside and self._call is not None:
+        if self._speaker is not None and self._call is not None:
             return self._call
         inputs = self._model.tenancy.running
         if not isinstance(inputs, Inputs):
@@ -224,21 +225,25 @@ class Tracker:
             device=tensors["input_ids"].device,
         )
 
-    def end(self) -> None:
-        """A call of the whole model is over."""
-        if not self.paused:
-            self._inside = False
+    def end(self, module: nn.Module, _args: Any, _output: Any) -> None:
+        """A call is over: a forward hook of every one of ``speakers``."""
+        if not self.paused and module is self._speaker:
+            self._speaker = None
 
-    def begin(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Take in the arguments of a call of the whole model.
+    def begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Take in the arguments of a call: a forward pre-hook of every one of ``speakers``.
+
+        A call of a part inside a call of the whole model is the same call.
 
         Raises:
             SteeringError: it goes on from a cache that was filled before the context was opened, or
                 that did not grow call by call.
         """
-        if self.paused:
+        if self.paused or self._speaker is not None:
             return
         ids = kwargs.get("input_ids", args[0] if args else None)
+        if ids is None and module is not self._model.hf:
+            ids = self._announced(kwargs)
         given: Tensor = ids if ids is not None else kwargs["inputs_embeds"]
         rows, width = int(given.shape[0]), int(given.shape[1])
         past = _past_length(kwargs)
@@ -276,7 +281,7 @@ class Tracker:
             idle=self._idle,
             device=given.device,
         )
-        self._width, self._inside, self._cached = past + width, True, cached
+        self._width, self._speaker, self._cached = past + width, module, cached
 
     def _pictures_of(self, ids: Tensor | None, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """What a generation sees: some families encode it ahead, and drop how it was laid out."""
@@ -286,6 +291,14 @@ class Tracker:
             prompts = own.tensors["input_ids"]
             known = _pictures(own.tensors) if torch.equal(prompts, ids) else {}
         return known | _pictures(kwargs)
+
+    def _announced(self, kwargs: Mapping[str, Any]) -> Tensor | None:
+        """The prompts' tokens, where a part is given what the whole model embedded of them."""
+        own, given = self._model.tenancy.running, kwargs.get("inputs_embeds")
+        if not isinstance(own, Inputs) or given is None:
+            return None
+        ids = own.tensors["input_ids"]
+        return ids if ids.shape == given.shape[:2] else None
 
     def _remember(self, ids: Tensor | None, *, whole: bool) -> None:
         if ids is None:
@@ -316,6 +329,16 @@ def _pictures(inputs: Mapping[str, Any]) -> dict[str, Any]:
         if (isinstance(value, Tensor) and name not in ("input_ids", "attention_mask"))
         or (name == "mm_encoder_outputs" and value)
     }
+
+
+def speakers(model: Model) -> list[nn.Module]:
+    """The modules whose calls are generation's: the whole model, and the part that some hand it to.
+
+    BLIP embeds text and pictures and lets its language model generate from there on.
+    """
+    path = model.address.blocks_path.split(".")
+    owners = [model.hf.get_submodule(".".join(path[:depth])) for depth in range(len(path))]
+    return [owner for owner in owners if callable(getattr(owner, "generate", None))]
 
 
 def idle_tokens(model: Model) -> tuple[int, ...]:

@@ -125,9 +125,9 @@ def check(model: Model, one: Intervention, decided: Sequence[bool] | None) -> No
     scope, layers = read_scope(one.scope), one.resolve_layers(model)
     _check_vector(model, one)
     _check_decisions(one.gate, decided)
-    if isinstance(scope, Patches) or (isinstance(scope, Image) and scope.index is not None):
-        require_whole_pictures(model)
     if one.tower != "language":
+        if isinstance(scope, Patches) or (isinstance(scope, Image) and scope.index is not None):
+            require_whole_pictures(model)
         _require_read(model, one, layers)
         check_beside(one, scope, decided)
     elif one.gate is not None and decided is None:

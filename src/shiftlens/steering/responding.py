@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import torch
 
 from shiftlens.activations.capture import catch_own
+from shiftlens.activations.selections.selection import Failed, Missed, Said
 from shiftlens.activations.site import Site
-from shiftlens.activations.tokens import Failed, Missed, Said
 from shiftlens.core.errors import DataError, SteeringError
 from shiftlens.core.progress import Progress, Silent
-from shiftlens.data.images import open_image
 from shiftlens.data.sample import Sample
 from shiftlens.models.generation import decode, generate
 from shiftlens.models.model import Model, Response
@@ -59,7 +58,7 @@ def steer_responses(
     try:
         for start in range(0, len(samples), batch_size):
             batch = samples[start : start + batch_size]
-            turns = [Turn(s.prompt, tuple(open_image(ref) for ref in s.images)) for s in batch]
+            turns = [Turn.of(s) for s in batch]
             decisions = [
                 _first_pass(model, batch, turns, one.gate, max_new_tokens)
                 if isinstance(one.gate, TwoPassGate)
@@ -99,6 +98,7 @@ def _first_pass(
             response.token_ids,
             response.truncated,
             lambda ids: decode(model, ids),
+            response.reasoning,
         )
         try:
             positions = site.tokens.picks(sample, said)[0].positions

@@ -17,6 +17,7 @@ class Family:
         several_pictures: a sample may hold two pictures.
         text_only: a sample may hold none.
         mixed: such samples may stand in one batch with others that hold some.
+        even: a batch holds only samples with equally many pictures.
         geometry: how patches lie: ``fixed``, ``tiles``, ``dynamic``, ``packed`` (a grid of each
             picture's own size), or ``resampled`` (no patch has a place).
         masked: tokens whose logits the family bars, such as picture tokens.
@@ -29,6 +30,7 @@ class Family:
     several_pictures: bool = True
     text_only: bool = True
     mixed: bool = True
+    even: bool = False
     geometry: str = "fixed"
     masked: bool = False
     note: str = ""

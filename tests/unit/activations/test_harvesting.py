@@ -1,5 +1,6 @@
 """``harvest``: the right states of the right samples, counted, paired and resumed."""
 
+import copy
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -127,7 +128,7 @@ def test_other_selections_of_several_layers(
 def test_the_mean_over_the_image_is_over_its_tokens(
     tiny: Model, samples: Samples, tmp_path: Path
 ) -> None:
-    store = harvest(tiny, samples, Site(1, tokens.image()), tmp_path / "s", max_new_tokens=2)
+    store = harvest(tiny, samples, Site(1, tokens.mean_image()), tmp_path / "s", max_new_tokens=2)
     for row, sample in enumerate(samples):
         inputs = encode(tiny, [sample])
         with record(tiny, [1]) as seen:
@@ -216,11 +217,11 @@ def test_memory_that_runs_out_shrinks_the_batch(
     whole = harvest(tiny, samples, site, tmp_path / "one", max_new_tokens=NEW)
     real = parts.catch_own
 
-    def small(model: Model, turns: Any, *rest: Any) -> Any:
+    def small(model: Model, turns: Any, *rest: Any, **named: Any) -> Any:
         sizes.append(len(turns))
         if len(turns) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(model, turns, *rest)
+        return real(model, turns, *rest, **named)
 
     monkeypatch.setattr(parts, "catch_own", small)
     store = harvest(tiny, samples, site, tmp_path / "two", max_new_tokens=NEW)
@@ -242,7 +243,7 @@ def test_an_unreadable_picture_is_set_aside(tiny: Model, samples: Samples, tmp_p
     assert "does not exist" in store.quarantine[1]["reason"]
     assert store.counts == {"matched": 2, "missed": 0, "failed": 2}
     assert store.sample_ids == ["q0", "q1"]
-    with pytest.raises(DataError, match="none of 2 samples could be read"):
+    with pytest.raises(DataError, match="none of 2 samples could be used"):
         harvest(tiny, mixed[1:3], Site(-1), tmp_path / "none", max_new_tokens=2)
 
 
@@ -267,7 +268,10 @@ def test_the_store_of_another_run_is_refused(
         ("model.weights", lambda: harvest(brief, samples, Site(-1), out, **options)),
         ("data", lambda: harvest(tiny, samples[:5], Site(-1), out, **options)),
         ("site.layer", lambda: harvest(tiny, samples, Site(1), out, **options)),
-        ("site.tokens", lambda: harvest(tiny, samples, Site(-1, tokens.image()), out, **options)),
+        (
+            "site.tokens",
+            lambda: harvest(tiny, samples, Site(-1, tokens.mean_image()), out, **options),
+        ),
         ("options.max_new_tokens", lambda: harvest(tiny, samples, Site(-1), out, max_new_tokens=3)),
     ]
     for field, attempt in changes:
@@ -336,3 +340,86 @@ def test_a_finished_store_of_a_word_is_taken_up_again(
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "s").iterdir()} == written
     with pytest.raises(MismatchError, match="another site"):
         harvest(tiny, samples, site.at(1), tmp_path / "s", max_new_tokens=NEW, part_size=2)
+
+
+class _Fussy:
+    """A processor that refuses pictures of one width."""
+
+    def __init__(self, inner: Any, width: int) -> None:
+        self._inner, self._width = inner, width
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def __call__(self, **given: Any) -> Any:
+        if any(one.width == self._width for row in given["images"] or [] for one in row):
+            raise ValueError("a picture of a width that I cannot bear")
+        return self._inner(**given)
+
+
+def test_a_sample_that_cannot_be_prepared_is_named_and_the_others_go_on(
+    tiny: Model, samples: Samples, tmp_path: Path
+) -> None:
+    from shiftlens.data.images import open_image
+
+    width = open_image(samples[2].images[0]).width
+    bad = [one.id for one in samples if open_image(one.images[0]).width == width]
+    model = replace(tiny, processor=_Fussy(tiny.processor, width))
+    site = Site(1, tokens.last_prompt())
+    store = harvest(model, samples, site, tmp_path / "s", max_new_tokens=2)
+    assert [one["id"] for one in store.quarantine] == bad
+    assert f"sample {bad[0]!r} (a picture of a width" in store.quarantine[0]["reason"]
+    assert store.counts == {"matched": 6 - len(bad), "missed": 0, "failed": len(bad)}
+    whole = harvest(tiny, samples, site, tmp_path / "w", max_new_tokens=2)
+    kept = whole.where(lambda row: row.sample_id not in bad)
+    assert store.sample_ids == kept.sample_ids
+    _close(store.states(), kept.states())
+
+
+def test_the_processor_of_another_model_is_told(
+    tiny: Model, samples: Samples, tmp_path: Path
+) -> None:
+    """Half as many places for pictures as the tower gives features."""
+    other = copy.deepcopy(tiny.processor)
+    other.patch_size = 12
+    model = replace(tiny, processor=other)
+    with pytest.raises(MismatchError, match="do not fit their places in the prompt"):
+        harvest(model, samples, Site(1), tmp_path / "s", max_new_tokens=2)
+
+
+def test_stopping_at_the_word_gives_the_same_states(
+    tiny: Model, samples: Samples, said: list[Response], tmp_path: Path
+) -> None:
+    word = said[0].text.split()[0]
+    site = Site(2, tokens.word(word))
+    whole = harvest(tiny, samples, site, tmp_path / "w", max_new_tokens=NEW)
+    short = harvest(tiny, samples, site, tmp_path / "s", max_new_tokens=NEW, stop_at_word=True)
+    assert [(row.sample_id, row.word, row.position) for row in short.rows] == [
+        (row.sample_id, row.word, row.position) for row in whole.rows
+    ]
+    assert torch.equal(short.states(), whole.states())
+    for name, text in short.responses.items():
+        assert whole.responses[name].startswith(text)
+    lengths = [sum(map(len, one.responses.values())) for one in (short, whole)]
+    assert lengths[0] < lengths[1]
+    assert short.fingerprint != whole.fingerprint
+    for wrong in (tokens.last_prompt(), tokens.word(word, every=True)):
+        with pytest.raises(SiteError, match="cannot stop at"):
+            harvest(tiny, samples, Site(2, wrong), tmp_path / "n", stop_at_word=True)
+
+
+def test_generation_options_are_part_of_a_stores_identity(
+    tiny: Model, samples: Samples, tmp_path: Path
+) -> None:
+    site = Site(1, tokens.mean_response())
+    options: dict[str, Any] = {"max_new_tokens": 4}
+    plain = harvest(tiny, samples, site, tmp_path / "p", **options)
+    once = harvest(
+        tiny, samples, site, tmp_path / "o", generation={"no_repeat_ngram_size": 1}, **options
+    )
+    assert plain.provenance["options"].keys() < once.provenance["options"].keys()
+    assert once.responses != plain.responses
+    with pytest.raises(MismatchError):
+        harvest(tiny, samples, site, tmp_path / "o", **options)
+    with pytest.raises(DataError, match="a beam's states"):
+        harvest(tiny, samples, site, tmp_path / "b", generation={"num_beams": 2}, **options)

@@ -51,7 +51,7 @@ def test_only_the_last_block_is_followed_by_the_norm(tiny: Model) -> None:
 @pytest.mark.parametrize("response", ["own", "base"])
 @pytest.mark.parametrize(
     "selection",
-    [tokens.last_prompt(), tokens.mean_response(), tokens.image()],
+    [tokens.last_prompt(), tokens.mean_response(), tokens.mean_image()],
     ids=lambda s: s.kind,
 )
 def test_states_are_those_that_transformers_gives_last(

@@ -1,14 +1,16 @@
 """Selections: which positions of a response, and what counts as missed or failed."""
 
 import inspect
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from shiftlens.activations import tokens
 from shiftlens.activations.occurrences import find_words, word_spans
+from shiftlens.activations.selections.reading import selection_from
+from shiftlens.activations.selections.selection import Failed, Missed, Pick, Said, Selection
 from shiftlens.activations.site import Site, site_from
-from shiftlens.activations.tokens import Failed, Missed, Pick, Said, Selection, selection_from
 from shiftlens.core.errors import SiteError
 from shiftlens.data.sample import Sample
 
@@ -71,7 +73,7 @@ def test_the_reference_may_be_asked_for_the_word_too() -> None:
         (tokens.last_prompt(), (0,)),
         (tokens.first_response(), (1,)),
         (tokens.mean_response(), (0, 1, 2)),
-        (tokens.image(), (0,)),
+        (tokens.mean_image(), (0,)),
         (tokens.mean_prompt(), (0,)),
     ],
 )
@@ -88,8 +90,62 @@ def test_what_an_empty_or_cut_response_leaves() -> None:
             choice.picks(SAMPLE, nothing)
     with pytest.raises(Failed):
         tokens.first_response().picks(SAMPLE, _said(["a"], truncated=True))
+    for choice in (tokens.response(), tokens.reasoning()):
+        with pytest.raises(Missed):
+            choice.picks(SAMPLE, nothing)
+
+
+def test_every_token_of_a_response_in_both_alignments() -> None:
+    said = _said(["a", " dog", " ."])
+    assert tokens.response().picks(SAMPLE, said) == [Pick((at,)) for at in (0, 1, 2)]
+    read = tokens.response(alignment="read")
+    assert read.picks(SAMPLE, said) == [Pick((at,)) for at in (1, 2, 3)]
+    cut = _said(["a", " dog", " ."], truncated=True)
+    assert read.picks(SAMPLE, cut) == [Pick((1,)), Pick((2,))], "the last token was never read"
+    with pytest.raises(Failed):
+        read.picks(SAMPLE, _said(["a"], truncated=True))
+
+
+def test_reasoning_is_not_the_answer() -> None:
+    pieces = ["<think>", " dog", "</think>", " a", " dog", " dog"]
+    said = replace(_said(pieces), reasoning=3)
+    assert tokens.word("dog").picks(SAMPLE, said) == [Pick((4,), "dog")]
+    assert tokens.word("dog", within="reasoning").picks(SAMPLE, said) == [Pick((1,), "dog")]
+    assert tokens.word("dog", within="response").picks(SAMPLE, said) == [Pick((1,), "dog")]
+    assert tokens.word("dog", last=True).picks(SAMPLE, said) == [Pick((5,), "dog")]
+    assert tokens.response().picks(SAMPLE, said) == [Pick((at,)) for at in (3, 4, 5)]
+    assert tokens.reasoning().picks(SAMPLE, said) == [Pick((at,)) for at in (0, 1, 2)]
+    assert tokens.mean_response().picks(SAMPLE, said) == [Pick((3, 4, 5))]
+    assert tokens.word("dog").picks(SAMPLE, _said(pieces)) == [Pick((1,), "dog")], "the twin"
+
+
+def test_an_answer_that_the_limit_did_not_let_begin_has_failed() -> None:
+    thinking = replace(_said(["<think>", " dog"], truncated=True), reasoning=2)
+    with pytest.raises(Failed):
+        tokens.word("dog").picks(SAMPLE, thinking)
     with pytest.raises(Missed):
-        tokens.image().picks(Sample("s", "what"), nothing)
+        tokens.word("dog").picks(SAMPLE, replace(thinking, truncated=False))
+
+
+def test_forms_stand_for_their_word() -> None:
+    said = _said(["two", " puppies", " and", " a", " dog"])
+    chosen = tokens.word(forms={"dog": ("dogs", "puppies")}, every=True)
+    assert chosen.picks(SAMPLE, said) == [Pick((1,), "dog"), Pick((4,), "dog")]
+    assert tokens.word("dog").picks(SAMPLE, said) == [Pick((4,), "dog")]
+    with pytest.raises(SiteError):
+        tokens.word(forms={"dog": ("pet",), "cat": ("pet",)})
+    with pytest.raises(SiteError, match="two things"):
+        tokens.word("dog", every=True, last=True)
+
+
+def test_the_mean_of_other_states_is_one_state() -> None:
+    said = _said(["dog", " and", " cat", " dog"])
+    mean = tokens.mean(tokens.word("dog", every=True))
+    assert mean.picks(SAMPLE, said) == [Pick((0, 3), "dog")]
+    both = tokens.mean(tokens.word("dog", "cat", every=True))
+    assert both.picks(SAMPLE, said) == [Pick((0, 2, 3), "")]
+    with pytest.raises(SiteError, match="no mean of"):
+        tokens.mean(tokens.mean_response())
 
 
 @pytest.mark.parametrize(
@@ -141,7 +197,7 @@ def test_an_unknown_alignment_lists_the_known_ones() -> None:
         tokens.last_prompt(),
         tokens.first_response(),
         tokens.mean_response(),
-        tokens.image(),
+        tokens.mean_image(),
         tokens.mean_prompt(),
     ],
 )

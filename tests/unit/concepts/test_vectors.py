@@ -77,7 +77,7 @@ def test_only_vectors_of_one_place_combine() -> None:
             use(build_vector(layer=2))
         with pytest.raises(SteeringError, match="different models"):
             use(build_vector(provenance={"model": {"weights": "b"}}))
-    beside = build_vector(site=Site(1, tokens.image(), tower="vision"))
+    beside = build_vector(site=Site(1, tokens.mean_image(), tower="vision"))
     with pytest.raises(SteeringError, match="at layer 1 of the vision tower with 32 entries"):
         a + beside
 

@@ -16,6 +16,7 @@ from shiftlens.models.hooks import record
 from shiftlens.models.loading import load_model
 from shiftlens.models.model import Model
 from shiftlens.models.prompts import encode
+from shiftlens.models.quiet import quiet_loading
 
 _EXPECTED = {
     "llava": Address(
@@ -111,6 +112,7 @@ def test_weights_are_not_needed(tiny: Model) -> None:
 class _Config:
     def __init__(self, n_layers: int) -> None:
         self.model_type, self.num_hidden_layers, self.hidden_size = "toy", n_layers, 3
+        self.is_encoder_decoder = False
 
     def get_text_config(self, *, decoder: bool) -> "_Config":
         assert decoder
@@ -202,3 +204,148 @@ def test_the_override_of_a_family() -> None:
 def test_layers_count_from_both_ends(layer: int) -> None:
     address = _EXPECTED["llava"]
     assert address.layer(layer, "mine") == address.layer(layer - 4, "mine") == layer
+
+
+# --- unusual wrappers
+
+
+def test_within_peft_every_path_begins_at_the_wrapper(tiny: Model) -> None:
+    from peft import LoraConfig, PeftModel
+    from transformers import LlavaForConditionalGeneration
+
+    with torch.device("meta"):
+        empty = LlavaForConditionalGeneration(tiny.hf.config)
+    with quiet_loading():
+        wrapped = PeftModel(empty, LoraConfig(r=2, target_modules=["q_proj"]))
+    address, plain = find_address(wrapped), tiny.address
+    assert address.n_layers == plain.n_layers
+    for path, inner in (
+        (address.blocks_path, plain.blocks_path),
+        (address.norm_path, plain.norm_path),
+        (address.head_path, plain.head_path),
+        (address.vision_path, plain.vision_path),
+        (address.projector_path, plain.projector_path),
+    ):
+        assert path == f"base_model.model.{inner}"
+        assert wrapped.get_submodule(path) is empty.get_submodule(str(inner))
+
+
+def test_within_peft_an_override_is_found() -> None:
+    toy = _Toy(nn.Module(), 2)
+    toy.config.model_type = "idefics"
+    toy.model = nn.Module()
+    toy.model.layers = _list(2)
+    wrapper = nn.Module()
+    wrapper.inner = toy
+    wrapper.get_base_model = lambda: toy  # type: ignore[assignment]
+    for name in ("config", "get_decoder", "get_output_embeddings", "get_encoder"):
+        setattr(wrapper, name, getattr(toy, name))
+    assert find_address(wrapper).blocks_path == "inner.model.layers"
+
+
+def test_an_encoder_decoder_is_refused() -> None:
+    decoder = nn.Module()
+    decoder.layers = _list(2)
+    toy = _Toy(decoder, 2)
+    assert find_address(toy).blocks_path == "decoder.layers"
+    toy.config.is_encoder_decoder = True
+    with pytest.raises(DataError, match="_Toy is an encoder-decoder model"):
+        find_address(toy)
+
+
+class _Bare(nn.Module):
+    """A model without the getters of transformers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config: Any = _Config(2)
+        self.layers = _list(2)
+
+
+def test_a_model_without_get_decoder() -> None:
+    with pytest.raises(DataError, match="_Bare does not say which of its modules is the decoder"):
+        find_address(_Bare())
+
+
+def test_a_decoder_that_is_not_there() -> None:
+    toy = _Toy(nn.Module(), 2)
+    toy.get_decoder = lambda: None  # type: ignore[method-assign, assignment, return-value]
+    with pytest.raises(DataError, match="does not say which of its modules is the decoder"):
+        find_address(toy)
+
+
+@pytest.mark.parametrize("name", ["num_layers", "n_layers", "n_layer"])
+@pytest.mark.parametrize("width", ["d_model", "n_embd", "dim"])
+def test_counts_under_other_names(name: str, width: str) -> None:
+    decoder = nn.Module()
+    decoder.layers = _list(2)
+    toy = _Toy(decoder, 2)
+    setattr(toy.config, name, toy.config.__dict__.pop("num_hidden_layers"))
+    setattr(toy.config, width, toy.config.__dict__.pop("hidden_size"))
+    address = find_address(toy)
+    assert (address.n_layers, address.d) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("num_hidden_layers", "does not say how many decoder blocks there are"),
+        ("hidden_size", "does not say how many features of a state there are"),
+    ],
+)
+def test_counts_that_are_nowhere(field: str, message: str) -> None:
+    decoder = nn.Module()
+    decoder.layers = _list(2)
+    toy = _Toy(decoder, 2)
+    delattr(toy.config, field)
+    with pytest.raises(DataError, match=message) as caught:
+        find_address(toy)
+    assert field in caught.value.allowed
+
+
+def test_text_configurations_that_cannot_be_told_apart() -> None:
+    toy = _Toy(nn.Module(), 2)
+
+    def several(*, decoder: bool) -> _Config:
+        raise ValueError("Multiple valid text configs were found")
+
+    toy.config.get_text_config = several
+    with pytest.raises(DataError, match="text configuration of _Toy cannot be told"):
+        find_address(toy)
+
+
+def test_the_unembedding_may_be_the_decoders() -> None:
+    decoder: Any = nn.Module()
+    decoder.layers = _list(2)
+    decoder.lm_head = nn.Linear(3, 5)
+    decoder.get_output_embeddings = lambda: decoder.lm_head
+    assert find_address(_Toy(decoder, 2, head=False)).head_path == "decoder.lm_head"
+
+
+def test_a_tower_that_no_getter_names_is_found_by_its_configuration() -> None:
+    decoder = nn.Module()
+    decoder.layers = _list(2)
+    toy: Any = _Toy(decoder, 2)
+    toy.config.vision_config = object()
+    assert find_address(toy).vision_path is None
+    toy.eyes = nn.Module()
+    toy.eyes.config = toy.config.vision_config
+    assert find_address(toy).vision_path == "eyes"
+
+
+def test_what_holds_the_decoder_is_no_tower() -> None:
+    toy: Any = _Toy(nn.Module(), 2)
+    toy.decoder.layers = _list(2)
+    toy.get_encoder = lambda *, modality: toy.decoder
+    assert find_address(toy).vision_path is None
+
+
+@pytest.mark.parametrize("name", ["mm_projector", "vision_projection", "merger"])
+def test_a_projector_under_another_name(name: str) -> None:
+    decoder = nn.Module()
+    decoder.layers = _list(2)
+    decoder.merger_projection = nn.Linear(3, 3)  # inside the decoder: none of the picture's
+    toy = _Toy(decoder, 2)
+    assert find_address(toy).projector_path is None
+    setattr(toy, name, nn.Linear(3, 3))
+    assert find_address(toy).projector_path == name

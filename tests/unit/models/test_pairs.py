@@ -42,7 +42,7 @@ def test_the_base_of_an_adapter_is_a_pair_with_the_base_alone(
         ({"hidden_size": 64}, "width"),
         ({"intermediate_size": 32}, "shape of the tensors"),
         ({"vision_layers": 3}, "shape of the tensors"),
-        ({"by_bytes": True}, "shape of the tensors"),
+        ({"by_bytes": True}, "vocabulary"),
         ({"chat_template": template("<image>") + " "}, "chat template"),
         ({"chat_template": None}, "chat template"),
     ],

@@ -10,7 +10,7 @@ from shiftlens.models.placeholders import picture_token, placeholder_texts, plac
 
 _WRITTEN = {
     "llava": ("<image>", ["<image>"]),
-    "idefics3": ("<image>", ["<image>"]),
+    "idefics3": ("<image>", ["<image>", "<fake_token_around_image>", "<global-img>"]),
     "qwen2_vl": (
         "<|image_pad|>",
         ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"],
@@ -61,6 +61,10 @@ def _family(processor: dict[str, Any], **config: Any) -> tuple[Any, Any]:
         ({"image_token_id": 9}, {"boi_token_id": 3}, 9, (3, 9)),
         ({"image_token_id": 9}, {"image_token_id": 7}, 7, (7, 9)),
         ({}, {"audio_token_id": 5}, None, (5,)),
+        ({"image_token_ids": [8, 9]}, {"image_token_id": 9}, 9, (8, 9)),  # several in one field
+        ({}, {"visual_indicator_token_ids": (4, 6), "image_patch_id": 2}, None, (2, 4, 6)),
+        # Neither numbers of tokens, nor of anything but text.
+        ({"use_image_id": True}, {"eos_token_id": 2, "image_size": 5, "seq_id": 3}, None, ()),
     ],
 )
 def test_where_families_keep_them(

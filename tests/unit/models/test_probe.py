@@ -48,7 +48,10 @@ class _Blind:
 def test_without_pictures_the_probe_says_why(tiny: Model) -> None:
     blind = replace(tiny, processor=_Blind(tiny.processor))
     probe = make_probe(blind)
-    assert str(probe) == "3 prompts, text only (no eyes)"
+    assert str(probe) == (
+        "3 prompts, text only (the processor of "
+        f"{tiny.name} cannot prepare these samples (no eyes))"
+    )
     assert probe_logits(blind, probe).equal(probe_logits(tiny, make_probe(tiny))[:3])
 
 

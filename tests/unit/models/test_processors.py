@@ -34,6 +34,15 @@ def test_a_processor_with_a_video_part_loads_without_it(qwen_path: Path) -> None
     assert chat_template(loaded) is not None
 
 
+@pytest.mark.parametrize("named", ["Qwen2_5_VLProcessor", None])
+def test_the_files_name_the_class_and_the_model_type_if_they_do_not(
+    qwen_path: Path, tmp_path: Path, named: str | None
+) -> None:
+    path = Path(shutil.copytree(qwen_path, tmp_path / "copied"))
+    edit_json(path / "preprocessor_config.json", processor_class=named)
+    assert type(load_processor(path, "qwen")).__name__ == (named or "Qwen2VLProcessor")
+
+
 @pytest.mark.parametrize("part", ["processor_config.json", "tokenizer.json"])
 def test_a_missing_part_is_said(copied: Path, part: str) -> None:
     (copied / part).unlink()

@@ -16,7 +16,9 @@ from shiftlens.models.generation import forward
 from shiftlens.models.loading import load_model
 from shiftlens.models.model import Model
 from shiftlens.models.placeholders import picture_token
-from shiftlens.models.prompts import Turn, encode, encode_turns, render
+from shiftlens.models.processors import PLAIN
+from shiftlens.models.prompts import Turn, encode, encode_turns
+from shiftlens.models.templates import render
 
 _STRING = "{% for message in messages %}USER: {{ message['content'] }} {% endfor %}ASSISTANT:"
 _FUSSY = (
@@ -60,9 +62,45 @@ def test_a_template_of_strings(templated: Model, text: str, n: int) -> None:
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])
-def test_without_a_template_the_prompt_is_bare(templated: Model, n: int) -> None:
-    templated.processor.chat_template = None
+def test_plain_text_is_the_pictures_and_the_prompt(templated: Model, n: int) -> None:
+    templated.processor.chat_template = PLAIN
     assert render(templated, "what ?", n) == "<image>" * n + "what ?"
+
+
+def test_a_model_without_a_template_is_not_asked_by_guess(templated: Model) -> None:
+    """A chat model that lost its file would answer, and badly: it is said what to do instead."""
+    templated.processor.chat_template = None
+    with pytest.raises(DataError, match="has no chat template") as caught:
+        render(templated, "what ?", 0)
+    assert 'template="plain"' in caught.value.remedy
+
+
+def test_a_family_that_continues_text_needs_no_template(
+    templated: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    templated.processor.chat_template = None
+    monkeypatch.setattr(templated.hf.config, "model_type", "blip-2")
+    assert render(templated, "what ?", 1) == "<image>what ?"
+    with pytest.raises(DataError, match="no place for a system prompt"):
+        render(templated, "what ?", 1, "be brief")
+
+
+def test_a_system_prompt_comes_first(tiny: Model) -> None:
+    assert render(tiny, "what ?", 1, "be brief") == (
+        "system : be brief user : <image> what ? assistant :"
+    )
+
+
+def test_a_system_prompt_that_is_dropped_is_refused(templated: Model) -> None:
+    templated.processor.chat_template = (
+        "{% for m in messages if m['role'] == 'user' %}{% for part in m['content'] %}"
+        "{{ '<image>' if part['type'] == 'image' else part['text'] }}{% endfor %}{% endfor %}"
+    )
+    assert render(templated, "what ?", 1) == "<image>what ?"
+    with pytest.raises(DataError, match="has no place for a system prompt"):
+        render(templated, "what ?", 1, "be brief")
+    with pytest.raises(DataError, match="system prompt 'an <image>' contains"):
+        render(templated, "what ?", 1, "an <image>")
 
 
 def test_the_tokenizers_template_serves(templated: Model) -> None:
@@ -246,7 +284,7 @@ def test_every_script_reaches_a_byte_model(byte_model: Model) -> None:
 
 
 def test_a_model_without_a_chat_template_can_be_asked(tmp_path: Path, pictures: list[Path]) -> None:
-    model = load_model(build_llava(tmp_path / "bare", chat_template=None))
+    model = load_model(build_llava(tmp_path / "bare", chat_template=None), template="plain")
     ids = encode(model, [_sample(pictures, 1)]).tensors["input_ids"][0]
     words = model.tokenizer("what is this ?", add_special_tokens=False)["input_ids"]
     assert ids.tolist() == [BOS, *[4] * 9, *words]

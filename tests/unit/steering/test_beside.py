@@ -33,7 +33,7 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Model:
 def _vector(model: Model, tower: Tower, *, layer: int = 0, length: float = 30.0) -> SteeringVector:
     d = 32
     noise = torch.randn(d, generator=torch.Generator().manual_seed(3))
-    site = Site(layer, tokens.image(), tower=tower)
+    site = Site(layer, tokens.mean_image(), tower=tower)
     return SteeringVector(noise / noise.norm() * length, site, f"a {tower} vector", "random", 1.0)
 
 
@@ -129,7 +129,7 @@ def test_scopes_and_gates_of_the_language_model_are_refused(tiny: Model) -> None
 
 
 def test_another_width_is_refused_when_it_is_seen(tiny: Model, questions: list[Sample]) -> None:
-    site = Site(0, tokens.image(), tower="vision")
+    site = Site(0, tokens.mean_image(), tower="vision")
     wide = SteeringVector(torch.ones(33), site, "wide", "random", 1.0)
     with pytest.raises(MismatchError, match=r"the vision of .* is 32 wide"):
         steer_responses(tiny, questions, [Intervention(wide, 1.0, "image")])
@@ -145,7 +145,7 @@ def test_states_there_are_means_over_the_picture(
     tmp_path: Path,
 ) -> None:
     model: Model = request.getfixturevalue(family)
-    site = Site(-1, tokens.image(), tower=tower)
+    site = Site(-1, tokens.mean_image(), tower=tower)
     store = harvest(model, Samples(questions), site, tmp_path / "s", max_new_tokens=2)
     last = len(modules_of(model, tower)) - 1
     assert store.layers == (last,)
@@ -161,7 +161,7 @@ def test_states_there_are_means_over_the_picture(
 def test_a_direction_between_two_sets_of_pictures(
     tiny: Model, questions: list[Sample], tmp_path: Path
 ) -> None:
-    site = Site(0, tokens.image(), tower="projector")
+    site = Site(0, tokens.mean_image(), tower="projector")
     stores = [
         harvest(
             tiny,
@@ -183,4 +183,4 @@ def test_sites_beside_the_language_model_are_about_pictures() -> None:
     with pytest.raises(SiteError, match="'vision' has no last prompt positions"):
         Site(0, tower="vision")
     with pytest.raises(SiteError, match="unknown tower 'audio'"):
-        Site(0, tokens.image(), tower="audio")
+        Site(0, tokens.mean_image(), tower="audio")

@@ -87,7 +87,7 @@ def test_only_shared_blocks_count(tiny: Model) -> None:
 
 def test_another_tower_is_another_place(tiny: Model) -> None:
     """Layer 1 of the vision tower is not block 1, and may be of another width."""
-    site = Site(1, tokens.image(), tower="vision")
+    site = Site(1, tokens.mean_image(), tower="vision")
     picture = SteeringVector(torch.ones(48), site, "picture", "random", 1.0)
     assert _said(tiny, _one(), Intervention(picture, scope="image")) == ()
     assert len(_said(tiny, *[Intervention(picture, scope="image")] * 2)) == 1

@@ -303,7 +303,7 @@ def test_gates_are_fitted_on_the_residual_stream_alone(
     states, truth = _rows()
     store = _store(tmp_path, states, truth)
     for site, match in (
-        (Site(0, tokens.image(), tower="vision"), "states of the vision"),
+        (Site(0, tokens.mean_image(), tower="vision"), "states of the vision"),
         (Site(0, normed=True), "behind the final norm"),
     ):
         monkeypatch.setattr(ActivationStore, "site", site)
@@ -406,7 +406,7 @@ def test_a_two_pass_gate_is_no_part_of_another(
 
 def test_concepts_from_elsewhere_are_refused(tiny: Model) -> None:
     for fields, at in (({"normed": True}, 3), ({"tower": "vision"}, 0)):
-        selection = tokens.image() if "tower" in fields else None
+        selection = tokens.mean_image() if "tower" in fields else None
         near = _nearest(at, selection, **fields)
         for gate in (near, Active(near.concepts, 0, 0.5)):
             with pytest.raises(SteeringError, match="reads a block's output, and its concepts com"):

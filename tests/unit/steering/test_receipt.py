@@ -281,7 +281,7 @@ def test_pictures_that_are_steered_are_encoded_again(
     tiny: Model, questions: list[Sample], tower: Any
 ) -> None:
     """They are encoded ahead of the model's call: the unsteered pass needs unsteered ones."""
-    site = Site(0, tokens.image(), tower=tower)
+    site = Site(0, tokens.mean_image(), tower=tower)
     vector = SteeringVector(torch.randn(32) * 100, site, "picture", "random", 1.0)
     one = Intervention(vector, scope="image")
     _, receipt = steer_responses(tiny, questions[:3], [one], max_new_tokens=2, first_token_kl=True)
@@ -349,7 +349,7 @@ def test_states_that_are_no_numbers_are_refused(tiny: Model, questions: list[Sam
 def test_strength_zero_in_a_tower_says_what_the_gate_thought(
     tiny: Model, questions: list[Sample]
 ) -> None:
-    site = Site(0, tokens.image(), tower="projector")
+    site = Site(0, tokens.mean_image(), tower="projector")
     vector = SteeringVector(torch.ones(32), site, "picture", "random", 1.0)
     one = Intervention(vector, 0.0, "image", PromptSays(("dog",)))
     said, receipt = steer_responses(tiny, questions, [one], max_new_tokens=2)

@@ -33,7 +33,7 @@ def test_blocks_of_the_tower_that_the_language_model_never_sees(
 ) -> None:
     model = load_model(build_llava(tmp_path / "m"))
     n = 2
-    site = Site(n - 1, tokens.image(), tower="vision")
+    site = Site(n - 1, tokens.mean_image(), tower="vision")
     vector = SteeringVector(torch.ones(32) * 50, site, "v", "random", 1.0)
     shown = model.hf.config.vision_feature_layer
     try:

@@ -6,11 +6,15 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image as Pictures
+from tests.architectures.families.table import FAMILIES
 from tests.builders import build_idefics3, build_qwen2_vl, build_vector
 from tests.watching import Seen, watch
 
+from shiftlens.activations.site import Site
+from shiftlens.activations.tokens import mean_image
 from shiftlens.core.errors import SteeringError
 from shiftlens.data.sample import Sample
+from shiftlens.models.geometry.finding import layouts_of
 from shiftlens.models.loading import load_model
 from shiftlens.models.model import Model
 from shiftlens.models.picture_tokens import pictures_of
@@ -302,16 +306,69 @@ def tiled(tmp_path_factory: pytest.TempPathFactory) -> Model:
     return load_model(build_idefics3(tmp_path_factory.mktemp("tiny") / "idefics"))
 
 
-def test_a_family_that_cuts_pictures_into_tiles(tiled: Model, mixed: list[Sample]) -> None:
-    """All pictures are known to the token; which tile is of which picture is not."""
-    inputs = encode(tiled, [mixed[0], mixed[1]])
+@pytest.fixture
+def shapes(oblong: list[str], pictures: list[Path]) -> list[Sample]:
+    """Pictures that are cut into different numbers of tiles."""
+    wide, high, _ = oblong
+    square = str(pictures[0])
+    return [
+        Sample("a", "what is this ?", (wide, square)),
+        Sample("b", "is the dog in the picture ?", (high,)),
+        Sample("c", "describe the beach ."),
+        Sample("d", "what", (square, high, wide)),
+    ]
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_one_picture_among_tiles(tiled: Model, shapes: list[Sample], announced: bool) -> None:
+    """Its family names every tile in the prompt, so that sizes need not be known."""
+    inputs = encode(tiled, shapes)
     token = picture_token(tiled.hf, tiled.processor)
-    seen = _see(tiled, inputs, "image")
+    layouts = layouts_of(tiled, inputs)
+    assert len({len(one.columns) for row in layouts for one in row}) > 1, "numbers of tiles differ"
+    seen = _see(tiled, inputs, "image", announced=announced)
     assert seen.changed[:, : seen.width].equal(inputs.tensors["input_ids"] == token)
+    seen = _see(tiled, inputs, "image:1", announced=announced)
+    wanted = [list(row[1].columns) if len(row) > 1 else [] for row in layouts]
+    assert seen.changed.equal(_flags(seen, wanted))
+    seen = _see(tiled, inputs, "patches:0,0,.5,1", announced=announced)
+    wanted = [
+        [
+            grid.columns[r * grid.cols + c]
+            for grid in (row[0].grid, row[0].overview)
+            if grid is not None
+            for r in range(grid.rows)
+            for c in range(grid.cols // 2)
+        ]
+        for row in [*layouts[:2], *layouts[3:]]
+    ]
+    wanted.insert(2, [])
+    assert seen.changed.equal(_flags(seen, wanted))
+
+
+@pytest.fixture(scope="module")
+def nameless(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """InternVL: tiles follow each other without a token between them."""
+    family = next(one for one in FAMILIES if one.name == "InternVL")
+    return load_model(family.build(tmp_path_factory.mktemp("tiny") / "internvl", 0))
+
+
+def test_tiles_that_are_not_named_need_sizes(nameless: Model, mixed: list[Sample]) -> None:
+    inputs = encode(nameless, mixed)
     for scope in ("image:1", "patches:0,0,.5,1"):
         with pytest.raises(SteeringError, match="cuts a picture into tiles") as caught:
-            _see(tiled, inputs, scope)
-        assert 'scope "image"' in str(caught.value)
+            _see(nameless, inputs, scope)
+        assert "model.generate" in str(caught.value)
+    seen = _see(nameless, inputs, "image:1", announced=True)
+    wanted = [list(row[1].columns) if len(row) > 1 else [] for row in layouts_of(nameless, inputs)]
+    assert seen.changed.equal(_flags(seen, wanted))
+
+
+def test_tiles_in_the_vision_tower_are_not_told_apart(tiled: Model, mixed: list[Sample]) -> None:
+    vector = build_vector(site=Site(0, mean_image(), tower="vision"))
+    for scope in ("image:1", "patches:0,0,.5,1"):
+        with pytest.raises(SteeringError, match=r"in its vision tower\n.*steer the language model"):
+            watch(tiled, mixed[:1], vector, layer=0, steering={"scope": scope})
 
 
 def test_a_family_without_picture_tokens(

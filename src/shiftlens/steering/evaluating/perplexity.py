@@ -1,6 +1,5 @@
 """How likely what was said is under the unsteered model: a price that steering often has."""
 
-import inspect
 from collections.abc import Sequence
 
 import torch
@@ -8,8 +7,8 @@ from torch import Tensor
 
 from shiftlens.core.errors import DataError, SteeringError
 from shiftlens.core.progress import Progress, Silent
-from shiftlens.data.images import open_image
 from shiftlens.data.sample import Sample
+from shiftlens.models.generation import last_logits
 from shiftlens.models.model import Model, Response
 from shiftlens.models.prompts import Inputs, Turn, encode_turns
 
@@ -50,7 +49,7 @@ def log_probabilities(
         for start in range(0, len(samples), batch_size):
             batch = samples[start : start + batch_size]
             said = [one.token_ids for one in responses[start : start + batch_size]]
-            turns = [Turn(s.prompt, tuple(open_image(ref) for ref in s.images)) for s in batch]
+            turns = [Turn.of(s) for s in batch]
             inputs = encode_turns(model, turns, response_ids=said)
             found += _read(model, inputs, said)
             listener.advance(len(batch))
@@ -65,9 +64,8 @@ def _read(model: Model, inputs: Inputs, said: Sequence[Sequence[int]]) -> list[l
         return [[] for _ in said]
     # The last prompt position emits the first token. Logits of a whole prompt with its picture
     # would be most of the memory: where the family allows it, only these columns are computed.
-    columns, options = longest + 1, dict[str, int]()
-    if "logits_to_keep" in inspect.signature(model.hf.forward).parameters:
-        options["logits_to_keep"] = columns
+    columns = longest + 1
+    options = last_logits(model, columns)
     with model.active(), model.tenancy.announcing(inputs):
         logits: Tensor = model.hf(**inputs.tensors, use_cache=False, **options).logits
     emitting = logits[:, -columns:]

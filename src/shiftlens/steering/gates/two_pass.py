@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from shiftlens.activations.tokens import LastPrompt, Selection
+from shiftlens.activations.selections.response import LastPrompt
+from shiftlens.activations.selections.selection import Selection
 from shiftlens.core.errors import SteeringError
 from shiftlens.steering.gates.active import Active
 from shiftlens.steering.gates.gate import Gate, Leaf, StateGate

@@ -1,14 +1,17 @@
 """The tokens of a picture, and those of a part of it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
 from shiftlens.core.errors import SteeringError
-from shiftlens.models.picture_tokens import Picture, pictures_of
+from shiftlens.models.geometry.finding import layouts_from
+from shiftlens.models.geometry.layout import Grid, Layout
+from shiftlens.models.picture_tokens import token_of
+from shiftlens.models.prompts import Inputs
 from shiftlens.steering.calls import Call
 from shiftlens.steering.scopes.scope import Scope
 
@@ -36,10 +39,13 @@ class Image(Scope):
         """
         chosen = torch.zeros(call.rows, call.width, dtype=torch.bool)
         if call.first_column < call.prompt_width:
-            for row, pictures in enumerate(_pictures(call)):
-                for number, picture in enumerate(pictures):
-                    if self.index in (None, number):
-                        chosen[row, list(picture.columns)] = True
+            if self.index is None:
+                ids = _prompts(call)
+                chosen[:, : ids.shape[1]] = (ids == token_of(call.model)).to(chosen.device)
+            else:
+                for row, pictures in enumerate(_layouts(call)):
+                    if self.index < len(pictures):
+                        chosen[row, list(pictures[self.index].columns)] = True
         return chosen.to(call.device) & call.real
 
     def idles(self, call: Call) -> bool:
@@ -56,7 +62,7 @@ class Patches(Scope):
 
     Attributes:
         box: left, top, right, bottom as shares of width and height; a patch belongs to it if its
-            centre does.
+            centre does. Where tiles come with the whole picture made small, patches of both do.
         index: which picture of each sample, counted from 0.
     """
 
@@ -82,26 +88,31 @@ class Patches(Scope):
         """
         chosen = torch.zeros(call.rows, call.width, dtype=torch.bool)
         if call.first_column < call.prompt_width:
-            for row, pictures in enumerate(_pictures(call)):
+            for row, pictures in enumerate(_layouts(call)):
                 if self.index < len(pictures):
                     chosen[row, self._inside(call, pictures[self.index])] = True
         return chosen.to(call.device) & call.real
 
-    def _inside(self, call: Call, picture: Picture) -> list[int]:
+    def _inside(self, call: Call, picture: Layout) -> list[int]:
+        """Columns of patches whose centres are in the box, of the whole made small among them."""
         if picture.grid is None:
             raise SteeringError(
                 f"the {len(picture.columns)} tokens of a picture of {call.model.name} lie in no "
-                "known grid",
+                f"known grid: {picture.reason}",
                 remedy='steer the whole picture instead: scope "image"; or, where pictures differ '
                 "in size, use model.generate in place of model.hf.generate",
             )
-        rows, columns = picture.grid
+        grids = [picture.grid, *([] if picture.overview is None else [picture.overview])]
+        return [column for grid in grids for column in self._of(grid, picture.size)]
+
+    def _of(self, grid: Grid, size: tuple[int, int] | None) -> list[int]:
+        middles = _middles(grid, size)
         left, top, right, bottom = self.box
         return [
-            picture.columns[y * columns + x]
-            for y in range(rows)
-            for x in range(columns)
-            if left <= (x + 0.5) / columns < right and top <= (y + 0.5) / rows < bottom
+            grid.columns[y * grid.cols + x]
+            for y, down in enumerate(middles[1])
+            for x, across in enumerate(middles[0])
+            if left <= across < right and top <= down < bottom
         ]
 
     def idles(self, call: Call) -> bool:
@@ -123,10 +134,33 @@ def patches(left: float, top: float, right: float, bottom: float, *, picture: in
     return Patches((left, top, right, bottom), picture)
 
 
-def _pictures(call: Call) -> Sequence[Sequence[Picture]]:
+def _middles(grid: Grid, size: tuple[int, int] | None) -> tuple[list[float], list[float]]:
+    """Centres of a grid's columns and rows, as shares of the picture's width and height.
+
+    Where the picture's size is not known, it is taken to be what the grid covers.
+    """
+    if size is None or grid.box is None:
+        across, down = ([(at + 0.5) / n for at in range(n)] for n in (grid.cols, grid.rows))
+        return across, down
+    across, down = (
+        [(first + last) / 2 / side for first, last in pairwise(edges)]
+        for edges, side in zip(grid.lines(), size, strict=True)
+    )
+    return across, down
+
+
+def _prompts(call: Call) -> Tensor:
     if call.ids is None:
         raise SteeringError(
             "pictures cannot be found: the model was called with embeddings",
             remedy="call it with input_ids, or choose another scope",
         )
-    return pictures_of(call.model, call.ids[:, : call.prompt_width], call.pictures)
+    return call.ids[:, : call.prompt_width]
+
+
+def _layouts(call: Call) -> list[list[Layout]]:
+    """The pictures of the prompts; their sizes are known where shiftlens encoded them."""
+    ids, own = _prompts(call), call.model.tenancy.running
+    token_of(call.model)  # says so where the family has none
+    told = isinstance(own, Inputs) and torch.equal(own.tensors["input_ids"][:, : ids.shape[1]], ids)
+    return layouts_from(call.model, ids, call.pictures, sizes=own.sizes if told else ())

@@ -14,7 +14,6 @@ from shiftlens import __version__
 from shiftlens.core.errors import SteeringError
 from shiftlens.core.manifest import digest
 from shiftlens.core.progress import Progress
-from shiftlens.data.images import open_image
 from shiftlens.data.sample import Sample, Samples
 from shiftlens.models.generation import generate
 from shiftlens.models.model import Model
@@ -188,7 +187,7 @@ class Asker:
         known: Mapping[Any, Any],
     ) -> dict[Any, Any]:
         """Answers of the arms that have none; the unsteered model goes first, to compare with."""
-        turns = [Turn(s.prompt, tuple(open_image(ref) for ref in s.images)) for s in batch]
+        turns = [Turn.of(s) for s in batch]
         inputs = encode_turns(self._model, turns)
         # Where the answers are known, one token is enough to know the first distribution.
         limit = questions.max_new_tokens if known[PLAIN] is None else 1

@@ -14,8 +14,8 @@ import numpy as np
 
 from shiftlens.activations import tokens
 from shiftlens.activations.occurrences import find_words
+from shiftlens.activations.selections.selection import Selection
 from shiftlens.activations.survey import Answers
-from shiftlens.activations.tokens import Selection
 
 Decode = Callable[[Sequence[int]], str]
 

@@ -16,10 +16,10 @@ from typing import Any
 from shiftlens import __version__
 from shiftlens.activations import tokens
 from shiftlens.activations.harvesting import harvest
+from shiftlens.activations.selections.selection import Selection
 from shiftlens.activations.site import Site
 from shiftlens.activations.store import ActivationStore
 from shiftlens.activations.survey import Answers, Survey, survey
-from shiftlens.activations.tokens import Selection
 from shiftlens.core.errors import DataError, LearnError
 from shiftlens.core.manifest import digest, write_json
 from shiftlens.core.progress import Progress, Silent

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from shiftlens.activations import tokens
+from shiftlens.activations.selections.selection import Selection
 from shiftlens.activations.site import Site
 from shiftlens.activations.store import ActivationStore, Row, paired
-from shiftlens.activations.tokens import Selection
 from shiftlens.concepts.learner import Learned
 from shiftlens.core.errors import LearnError
 from shiftlens.core.manifest import digest
@@ -41,7 +41,7 @@ At = Callable[[Sequence[Model], Site, str, Sequence[str]], list[ActivationStore]
 SITE = "the judged site"
 
 ROLES: Mapping[str, Selection] = {
-    "image tokens": tokens.image(),
+    "image tokens": tokens.mean_image(),
     "prompt text": tokens.mean_prompt(),
     "last prompt token": tokens.last_prompt(),
     "response": tokens.mean_response(),

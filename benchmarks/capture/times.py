@@ -1,0 +1,142 @@
+"""Processor time of a harvest beside bare generation: pairs of runs, one after the other."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.capture.data import BATCH, NEW, Bench
+from benchmarks.capture.plain import capture_one_by_one, generate_plainly
+from benchmarks.figures import Figure, from_interval
+from shiftlens.core.intervals import percentile
+from shiftlens.data.images import open_image
+from shiftlens.models.generation import decode, generate
+from shiftlens.models.hooks import record
+from shiftlens.models.prompts import Turn, encode_turns
+
+Run = Callable[[], object]
+
+
+def measure(bench: Bench, rounds: int) -> list[Figure]:
+    """Ratios of CPU-seconds, each round an interleaving of everything that is compared."""
+    agree(bench)
+    n = len(bench.samples)
+    what = f"{n} captions of the world, batches of {BATCH}, {NEW} new tokens at most"
+    runs: dict[str, Run] = {
+        "bare": lambda: generate_plainly(bench.base, list(bench.samples), NEW, BATCH),
+        "harvest": lambda: bench.harvest([bench.base]),
+        "given": lambda: bench.harvest([bench.base], said=bench.said),
+        "stopped": lambda: stopped(bench),
+    }
+    taken = interleaved(runs, rounds)
+    figures = [
+        ratio("harvest / bare generation", taken["harvest"], taken["bare"], "< 1.03",
+              f"CPU-seconds of one thread; {what}; pictures decoded and processed in both"),
+        ratio("stopped at the word / bare generation", taken["stopped"], taken["bare"], "",
+              f"CPU-seconds; {what}; rows stop once {bench.word!r} was said and read"),
+        ratio("teacher-forced / bare generation", taken["given"], taken["bare"], "",
+              f"CPU-seconds; {what}; known answers are given in one pass"),
+        *_one_pass(bench.as_photos(), "photos of 640 x 480", "<= .95", rounds, what),
+        *_one_pass(bench, "pictures of 96 x 96", "", max(3, rounds // 2), what),
+    ]  # fmt: skip
+    return [*figures, *_beside_the_usual_script(bench, runs, max(3, rounds // 3), what)]
+
+
+def _one_pass(bench: Bench, pictures: str, goal: str, rounds: int, what: str) -> list[Figure]:
+    """Opening and processing pictures is what one pass saves, so their size decides."""
+    runs: dict[str, Run] = {
+        "base": lambda: bench.harvest([bench.base]),
+        "tuned": lambda: bench.harvest([bench.tuned]),
+        "both": lambda: bench.harvest([bench.base, bench.tuned]),
+    }
+    taken = interleaved(runs, rounds)
+    return [
+        ratio(f"base and adapter in one pass / two harvests, {pictures}", taken["both"],
+              taken["base"] + taken["tuned"], goal, f"CPU-seconds; {what}; the same stores"),
+    ]  # fmt: skip
+
+
+def _beside_the_usual_script(
+    bench: Bench, runs: dict[str, Run], rounds: int, what: str
+) -> list[Figure]:
+    layer = bench.site.resolve(bench.base).layers[0]
+    chosen = {name: runs[name] for name in ("bare", "harvest")}
+    chosen["script"] = lambda: capture_one_by_one(
+        bench.base, list(bench.samples), layer, bench.word, NEW
+    )
+    taken = interleaved(chosen, rounds)
+    how = f"CPU-seconds of one sample at a time with every token kept; {what}; same type, library"
+    return [
+        ratio("script / bare generation", taken["script"], taken["bare"], "", how),
+        ratio("script / harvest", taken["script"], taken["harvest"], "", how),
+        ratio("our gain / the gain of bare batches", taken["bare"], taken["harvest"], ">= .95",
+              f"script over harvest, divided by script over bare; {how}"),
+    ]  # fmt: skip
+
+
+def interleaved(runs: dict[str, Run], rounds: int) -> dict[str, np.ndarray]:
+    """CPU-seconds of every run in every round; the order turns, so that no run is always last."""
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    for run in runs.values():  # what is imported or built once is nobody's cost
+        run()
+    names = list(runs)
+    for number in range(rounds):
+        turned = names[number % len(names) :] + names[: number % len(names)]
+        for name in turned if number % 2 else reversed(turned):
+            start = time.process_time()
+            runs[name]()
+            taken[name].append(time.process_time() - start)
+    return {name: np.asarray(seconds) for name, seconds in taken.items()}
+
+
+def ratio(name: str, ours: np.ndarray, theirs: np.ndarray, goal: str, how: str) -> Figure:
+    """Median of the ratios of each round, with its bootstrap interval."""
+    ratios = ours / theirs
+    draws = np.random.default_rng(0).choice(ratios, (2000, len(ratios)))
+    interval = percentile(np.median(draws, axis=1), float(np.median(ratios)))
+    return from_interval(
+        name, interval, "ratio", goal, f"{how}; median of {len(ratios)} interleaved rounds"
+    )
+
+
+@torch.no_grad()
+def stopped(bench: Bench) -> list[Any]:
+    """Answers that end where the word of interest has been said and read."""
+    layers, said = bench.site.resolve(bench.base).layers, list[Any]()
+    samples = list(bench.samples)
+    word = bench.word.lower()
+
+    def enough(ids: Sequence[int]) -> bool:
+        # One token more shows that the word is whole, and is the state that has read it.
+        return word in decode(bench.base, ids[:-1]).lower().split()
+
+    for start in range(0, len(samples), BATCH):
+        turns = [
+            Turn(one.prompt, tuple(open_image(ref) for ref in one.images))
+            for one in samples[start : start + BATCH]
+        ]
+        inputs = encode_turns(bench.base, turns)
+        with record(bench.base, layers, keep=lambda state: state[:, -1:]):
+            said += generate(bench.base, inputs, max_new_tokens=NEW, enough=enough)
+    return said
+
+
+def agree(bench: Bench) -> None:
+    """What is timed against each other must do the same work.
+
+    Raises:
+        RuntimeError: answers or states differ.
+    """
+    bare = generate_plainly(bench.base, list(bench.samples), NEW, BATCH)
+    ours = [bench.said[sample.id].text for sample in bench.samples]
+    if [one.strip() for one in bare] != [one.strip() for one in ours]:
+        raise RuntimeError("bare generation and ours give different answers")
+    layer = bench.site.resolve(bench.base).layers[0]
+    _, states = capture_one_by_one(bench.base, list(bench.samples), layer, bench.word, NEW)
+    found = bench.states()
+    if found.shape != torch.stack(states).shape or not found.allclose(
+        torch.stack(states), atol=2e-3
+    ):
+        raise RuntimeError("the script and the harvest keep different states")

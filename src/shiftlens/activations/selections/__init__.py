@@ -1,0 +1,1 @@
+"""Selections: which positions of a sample their states are taken from."""
