@@ -32,6 +32,7 @@ from shiftlens.models.generation import forward, generate
 from shiftlens.models.hooks import edit, state_of
 from shiftlens.models.model import Model
 from shiftlens.models.prompts import Turn, encode_turns
+from shiftlens.models.roles import Roles
 
 
 class _Interrupted(Exception):
@@ -110,6 +111,10 @@ def _require_variety(case: Case) -> None:
     assert len(set(seen.tokens)) > 1
     assert max(map(len, seen.tokens)) >= 3
     assert not all(bool(seen.real(row).all()) for row in range(len(seen.inputs)))
+    if case.family.geometry in ("tiles", "dynamic", "packed"):
+        tokens = Roles.of(case.model, seen.inputs).image.sum(dim=1).tolist()
+        pictures = [len(turn.images) for turn in case.batches[0]]
+        assert len({n / k for n, k in zip(tokens, pictures, strict=True) if k}) > 1
 
 
 def test_twin_padding_that_is_not_masked_is_heard(case: Case) -> None:

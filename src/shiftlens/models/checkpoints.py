@@ -15,6 +15,7 @@ from shiftlens.models.address import find_address, has_two_stacks
 from shiftlens.models.checking import check_address
 from shiftlens.models.files import locate, read_config, require_weights
 from shiftlens.models.model import Model, Origin
+from shiftlens.models.picture_functions import require_sound_torchvision
 from shiftlens.models.processors import load_processor
 from shiftlens.models.stored import stored_types
 
@@ -64,6 +65,7 @@ def load_checkpoint(
         DataError: there is no such model, its files cannot be read, or it is of another kind.
         MismatchError: files and configuration differ.
     """
+    require_sound_torchvision()
     where, commit = locate(name, revision)
     hf = _load_module(where, name, place)
     model = _model(hf, where, commit, name, label, partner, place)
@@ -96,6 +98,7 @@ def load_skeleton(
     Raises:
         DataError: as ``load_checkpoint``, but for what only the weights themselves can show.
     """
+    require_sound_torchvision()
     from transformers import AutoModelForImageTextToText, GenerationConfig
 
     where, commit = locate(name, revision)

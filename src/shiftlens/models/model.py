@@ -239,6 +239,8 @@ class Model:
             "adapter_revision": self.origin.adapter_revision,
             **self.identity,
             "device": self.device.type,
+            # The same settings give other last digits with torchvision than without it.
+            "image_processor": type(self.processor.image_processor).__name__,
             "attention": getattr(self.hf.config, "_attn_implementation", None),
             "versions": {package: version(package) for package in packages},
         }
@@ -299,9 +301,6 @@ class Model:
         Raises:
             DataError: a picture cannot be read, or ``batch_size`` is not positive.
         """
-        from shiftlens.models.generation import generate
-        from shiftlens.models.prompts import encode
-
         if batch_size < 1:
             raise DataError(f"a batch of {batch_size} samples", allowed="at least 1")
         listener, said = progress or Silent(), list[Response]()
@@ -309,9 +308,28 @@ class Model:
         try:
             for start in range(0, len(samples), batch_size):
                 batch = samples[start : start + batch_size]
-                inputs = encode(self, batch)
-                said += generate(self, inputs, max_new_tokens=max_new_tokens, options=options)
+                said += self._answers(batch, max_new_tokens, options)
                 listener.advance(len(batch))
         finally:
             listener.stop()
         return said
+
+    def _answers(
+        self, samples: Sequence[Sample], max_new_tokens: int, options: Mapping[str, Any] | None
+    ) -> list[Response]:
+        """One batch; its halves where the family cannot read such samples side by side."""
+        from shiftlens.models.generation import generate
+        from shiftlens.models.prompts import encode
+
+        try:
+            inputs = encode(self, samples)
+        except DataError:
+            if len(samples) == 1:
+                raise
+            middle = len(samples) // 2
+            return [
+                answer
+                for half in (samples[:middle], samples[middle:])
+                for answer in self._answers(half, max_new_tokens, options)
+            ]
+        return generate(self, inputs, max_new_tokens=max_new_tokens, options=options)
