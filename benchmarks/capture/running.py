@@ -26,7 +26,7 @@ def measure() -> list[Figure]:
     figures: list[Figure] = []
     try:
         with tempfile.TemporaryDirectory() as folder:
-            bench = Bench.open(Path(folder), 32 if short else 96)
+            bench = Bench.open(Path(folder), 32 if short else 128)
             figures += times.measure(bench, 4 if short else 24)
             _log.info("times after %.0f s", time.monotonic() - start)
             figures += memory.measure(Path(folder), short=short)

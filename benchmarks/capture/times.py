@@ -41,7 +41,7 @@ def measure(bench: Bench, rounds: int) -> list[Figure]:
         *_one_pass(bench.as_photos(), "photos of 640 x 480", "<= .95", rounds, what),
         *_one_pass(bench, "pictures of 96 x 96", "", max(3, rounds // 2), what),
     ]  # fmt: skip
-    return [*figures, *_beside_the_usual_script(bench, runs, max(3, rounds // 3), what)]
+    return [*figures, *_beside_the_usual_script(bench, runs, max(3, rounds // 2), what)]
 
 
 def _one_pass(bench: Bench, pictures: str, goal: str, rounds: int, what: str) -> list[Figure]:

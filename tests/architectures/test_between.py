@@ -8,7 +8,7 @@ from shiftlens.models.hooks import record
 from shiftlens.models.prompts import encode_turns
 
 # Layers after which features of pictures are added, by model type.
-_DEEP = {"qwen3_vl": (0, 1)}
+_DEEP = {"granite_docling": (0, 1), "qwen3_vl": (0, 1)}
 
 
 def test_what_leaves_a_block_enters_the_next(case: Case) -> None:

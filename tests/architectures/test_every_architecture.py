@@ -18,6 +18,7 @@ _LANGUAGE = "model.language_model.layers"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_architecture_is_addressed_or_refused_with_a_reason() -> None:
     found = sweep()
     assert [one.name for one in found] == list(registered())

@@ -9,7 +9,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from tests.builders import build_adapter
 
 from shiftlens.data.sample import Sample
-from shiftlens.models.generation import forward
+from shiftlens.models.generation import forward, last_logits
 from shiftlens.models.hooks import edit, record
 from shiftlens.models.model import Model
 from shiftlens.models.prompts import Inputs, encode
@@ -105,12 +105,12 @@ def test_active_restores_what_was_there(
     with first.active():
         try:
             with second.active():
-                inside = base.hf(**inputs.tensors, logits_to_keep=1).logits
+                inside = base.hf(**inputs.tensors, **last_logits(base)).logits
                 if fails:
                     raise _Interrupted
         except _Interrupted:
             pass
-        after = base.hf(**inputs.tensors, logits_to_keep=1).logits
+        after = base.hf(**inputs.tensors, **last_logits(base)).logits
     assert after.equal(expected[outer])
     assert inside.equal(expected[second.label])
     assert [tensor.requires_grad for tensor in base.hf.parameters()] == flags
@@ -153,7 +153,7 @@ def test_an_adapter_that_was_on_in_part_leaves_nothing(
     try:
         with part.active():
             assert _states(base) != before
-            inside = base.hf(**inputs.tensors, logits_to_keep=1).logits
+            inside = base.hf(**inputs.tensors, **last_logits(base)).logits
             if fails:
                 raise _Interrupted
     except _Interrupted:

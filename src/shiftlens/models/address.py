@@ -122,12 +122,12 @@ def find_address(hf: nn.Module) -> Address:
     """
     raw: Any = hf
     name = type(_inner(raw)).__name__
+    text = _text_config(raw, name)
     if has_two_stacks(raw.config):
         raise DataError(
             f"{name} is an encoder-decoder model",
             allowed="models whose pictures and text share one decoder",
         )
-    text = _text_config(raw, name)
     # Identity finds a path even where the family's getters return modules that sit deep inside.
     paths = {id(module): path for path, module in hf.named_modules(remove_duplicate=False) if path}
     decoder = _decoder(raw, name)

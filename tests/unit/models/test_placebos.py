@@ -271,7 +271,7 @@ def test_something_else_is_not_overwritten(tiny: Model, samples: Samples, tmp_pa
 
 
 def test_cut_responses_have_no_end_and_empty_ones_nothing_else(samples: Samples) -> None:
-    said = (Sampled("a", (7, 8), False, 2), Sampled("b", (7,), True), Sampled("", (), False, 9))
+    said = (Sampled("a", (7, 8), False, end=2), Sampled("b", (7,), True), Sampled("", (), False, end=9))
     lessons = lessons_from(Drawn(tuple(samples[:3]), said, {}), 8)
     assert [one.token_ids for one in lessons] == [(7, 8, 2), (7,), (9,)]
 
@@ -280,7 +280,7 @@ def test_cut_responses_have_no_end_and_empty_ones_nothing_else(samples: Samples)
     ("said", "words"),
     [
         (Sampled("a", (7,), True), "all 1 responses were cut off by the limit of 8 tokens"),
-        (Sampled("", (), False, 2), "all 1 responses are empty"),
+        (Sampled("", (), False, end=2), "all 1 responses are empty"),
     ],
 )
 def test_responses_that_are_of_no_use(samples: Samples, said: Sampled, words: str) -> None:

@@ -11,7 +11,7 @@ from tests.builders import build_adapter, edit_json, edit_tensors
 
 from shiftlens.core.errors import DataError, MismatchError
 from shiftlens.data.sample import Sample
-from shiftlens.models.generation import forward
+from shiftlens.models.generation import forward, last_logits
 from shiftlens.models.loading import load_model, load_pair
 from shiftlens.models.model import Model
 from shiftlens.models.prompts import encode
@@ -102,7 +102,7 @@ def test_contexts_of_several_adapters_nest(
         with second.at_scale(0.5).active():
             assert forward(base, inputs).logits.equal(expected[0])
             assert forward(second, inputs).logits.equal(expected[2])
-        found = first.hf(**inputs.tensors, logits_to_keep=1).logits
+        found = first.hf(**inputs.tensors, **last_logits(first)).logits
     assert found.equal(expected[1])
 
 

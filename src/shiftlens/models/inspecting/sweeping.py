@@ -4,7 +4,6 @@ Each is built on the meta device from its default configuration, its address is 
 rule as a user's model's, and a forward call proves it. None of them can stop the sweep.
 """
 
-import gc
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -82,7 +81,6 @@ def sweep(
 
 def _advance(bar: Progress, name: str) -> Architecture:
     found = look_at(name)
-    gc.collect()  # modules refer to each other in circles, so they would pile up
     bar.advance()
     return found
 

@@ -1,7 +1,7 @@
 """Where two models part: words and positions by nats an answer."""
 
-from shiftlens.activations.survey import Answers
 from shiftlens.activations.selections.response import EndResponse, LastPrompt, Word
+from shiftlens.activations.survey import Answers
 from shiftlens.models.model import Response
 from shiftlens.study.diff.ranking import END, FIRST, rank
 
