@@ -1,6 +1,8 @@
 # Every target works from a fresh clone: the first one that runs makes .venv and installs the tested versions.
 PYTHON ?= python3
 VENV   ?= .venv
+# Processes that run tests; each of them holds a copy of torch.
+WORKERS ?= 2
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed-dev
 DEMO_STAMP := $(VENV)/.installed
@@ -26,10 +28,10 @@ demo: $(DEMO_STAMP)  ## the whole pipeline on the embedded world, ending in demo
 	$(BIN)/shiftlens demo
 
 test: $(STAMP)  ## what runs on every commit, under five minutes
-	$(BIN)/python -m pytest -q -m "not slow and not browser and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not slow and not browser and not gpu"
 
 test-all: $(STAMP)  ## everything that this machine can run
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
 lint: $(STAMP)  ## style, and the rules of the house that a linter can check
 	$(BIN)/ruff check .

@@ -86,6 +86,7 @@ class Bench:
         *,
         response: Text = "own",
         said: dict[str, Response] | None = None,
+        stop_at_word: bool = False,
     ) -> list[ActivationStore]:
         """Harvest into a directory of its own, which is removed again."""
         self._runs += 1
@@ -99,6 +100,7 @@ class Bench:
             said=said,
             max_new_tokens=NEW,
             batch_size=BATCH,
+            stop_at_word=stop_at_word,
         )
         shutil.rmtree(out)
         return stores

@@ -31,7 +31,7 @@ def measure(root: Path, *, short: bool = False) -> list[Figure]:
     build_wide(folder / "base")
     build_tuned(folder / "base", folder / "full")
     build_adapter(folder / "base", folder / "adapter")
-    times, few, many = (1, 64, 256) if short else (3, 200, 2000)
+    times, few, many = (1, 64, 256) if short else (4, 500, 2500)
     peak = {
         mode: [_peak(mode, folder, 16) for _ in range(times)]
         for mode in ("alone", "adapted", "both", "in-turn", "at-once")

@@ -26,7 +26,8 @@ def measure() -> list[Figure]:
     figures: list[Figure] = []
     try:
         with tempfile.TemporaryDirectory() as folder:
-            bench = Bench.open(Path(folder), 32 if short else 128)
+            # A part of a store is 256 samples: fewer would charge each with more of its files.
+            bench = Bench.open(Path(folder), 32 if short else 256)
             figures += times.measure(bench, 4 if short else 24)
             _log.info("times after %.0f s", time.monotonic() - start)
             figures += memory.measure(Path(folder), short=short)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from tests.architectures.cases import Case, digests, draw
 from tests.architectures.families.family import Family
-from tests.architectures.families.table import FAMILIES
+from tests.architectures.families.table import FAMILIES, ON_EVERY_COMMIT
 
 from shiftlens.models.loading import load_model
 
@@ -28,7 +28,17 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Family], Path]:
     return cache(lambda family: family.build(tmp_path_factory.mktemp("family") / "model", 0))
 
 
-@pytest.fixture(scope="session", params=FAMILIES, ids=lambda family: family.name)
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param(
+            family,
+            id=family.name,
+            marks=() if family.name in ON_EVERY_COMMIT else pytest.mark.slow,
+        )
+        for family in FAMILIES
+    ],
+)
 def case(
     request: pytest.FixtureRequest,
     images: list[Image.Image],

@@ -13,6 +13,7 @@ from torch import Tensor
 from shiftlens.activations.prompt_rows import PromptRow, column_index, mask_of, prompt_rows
 from shiftlens.activations.selections.mean import Mean
 from shiftlens.activations.site import Site
+from shiftlens.core.errors import DataError
 from shiftlens.models.generation import decode, forward, generate, with_reasoning
 from shiftlens.models.hooks import Recording, record
 from shiftlens.models.model import Model, Response
@@ -69,7 +70,8 @@ def catch_own(
     # While generating with a cache, the prompt comes first and then one position at a time: the
     # last column of every call is exactly the response's trail.
     keep = _in_prompt(inputs, site, rows) if rows else _last_position
-    with record(model, site.layers, keep=_behind(model, site, keep)) as seen:
+    keep = _aligned(model, inputs, _behind(model, site, keep))
+    with record(model, site.layers, keep=keep) as seen:
         responses = say(model, inputs)
     states = {layer: torch.cat(parts, 1) for layer, parts in seen.states.items()}
     return Caught(responses, states, rows)
@@ -95,7 +97,8 @@ def catch_given(
         return Caught(said, {layer: parts[0] for layer, parts in seen.states.items()})
     rows = prompt_rows(model, inputs, site.tokens)
     keep = _in_prompt(inputs, site, rows) if rows else partial(_tail, inputs)
-    with record(model, site.layers, keep=_behind(model, site, keep)) as seen:
+    keep = _aligned(model, inputs, _behind(model, site, keep))
+    with record(model, site.layers, keep=keep) as seen:
         forward(model, inputs)
     return Caught(said, {layer: parts[0] for layer, parts in seen.states.items()}, rows)
 
@@ -140,6 +143,27 @@ def _behind(
     """
     norm = model.address.norm(model.hf) if site.normed else None
     return keep if norm is None else lambda state: keep(norm(state))
+
+
+def _aligned(
+    model: Model, inputs: Inputs, keep: Callable[[Tensor], Tensor]
+) -> Callable[[Tensor], Tensor]:
+    """``keep``, for states that have a position for each token of the prompt and no more.
+
+    Raises:
+        DataError: when it is called, for a family that puts pictures before the text (GIT).
+    """
+    n = int(inputs.tensors["input_ids"].shape[1])
+
+    def checked(state: Tensor) -> Tensor:
+        if state.shape[1] > n:
+            raise DataError(
+                f"the blocks of {model.name} see {state.shape[1]} positions for {n} tokens",
+                allowed="families whose prompt holds a token for each piece of a picture",
+            )
+        return keep(state)
+
+    return checked
 
 
 def _last_position(state: Tensor) -> Tensor:

@@ -160,14 +160,29 @@ def _check(
         raise MismatchError(
             f"models share the label {labels[0]!r}", remedy="load_model(..., label=...)"
         )
+    check_asked(samples, response, batch_size, part_size)
+    for model in models:
+        is_plain(model)  # a model that cannot be asked at all is not the fault of any sample
+
+
+def check_asked(samples: Samples, response: str, batch_size: int, part_size: int) -> None:
+    """Refuse what no model is needed to refuse.
+
+    Raises:
+        DataError: no samples, an unknown kind of response, or a size that is not possible.
+    """
+    if not isinstance(samples, Samples):
+        raise DataError(
+            f"{type(samples).__name__} {str(samples)[:60]!r} in place of samples",
+            allowed="what shiftlens.read gives, or Samples([...])",
+            remedy='read(path, prompt="Describe the picture.")',
+        )
     if not len(samples):
         raise DataError("no samples to harvest from", remedy="check the filter, or the folder")
     if response not in ("own", "base", "given"):
         raise DataError(f"unknown response {response!r}", allowed="own, base, given")
     if batch_size < 1 or part_size < 1:
         raise DataError(f"batches of {batch_size} in parts of {part_size}", allowed="1 or more")
-    for model in models:
-        is_plain(model)  # a model that cannot be asked at all is not the fault of any sample
     bare = [sample.id for sample in samples if sample.response is None]
     if response == "given" and bare:
         raise DataError(
@@ -281,11 +296,15 @@ def require_rows(store: ActivationStore) -> None:
     if counts["matched"]:
         return
     if len(store.quarantine) == sum(counts.values()):
-        first = store.quarantine[0]
+        n = len(store.quarantine)
+        reason, same = Counter(one["reason"] for one in store.quarantine).most_common(1)[0]
+        first = next(one["id"] for one in store.quarantine if one["reason"] == reason)
+        others = f" and {same - 1} others" if same > 1 else ""
+        raise DataError(f"none of {n} samples could be used; {first}{others}: {reason}")
+    if store.site.tokens.part == "prompt":
         raise DataError(
-            f"none of {len(store.quarantine)} samples could be used; {first['id']}: "
-            f"{first['reason']}",
-            remedy="mend what the reason says: it is the same for all of them, or much alike",
+            f"none of {sum(counts.values())} prompts holds {store.site.tokens.kind} tokens",
+            remedy="choose other tokens, or samples with pictures or a system prompt",
         )
     said = Counter(word for text in store.responses.values() for word in text.lower().split())
     common = ", ".join(word for word, _ in said.most_common(10))

@@ -21,7 +21,7 @@ from shiftlens.activations.manifest import has_manifest, read_manifest
 from shiftlens.activations.parts import Job
 from shiftlens.activations.site import Site
 from shiftlens.activations.store import ActivationStore
-from shiftlens.core.errors import DataError, ShiftLensError, StoreError
+from shiftlens.core.errors import DataError, MismatchError, ShiftLensError, StoreError
 from shiftlens.core.executor import Executor, SerialExecutor
 from shiftlens.core.manifest import digest, read_json, sha256_file, write_json
 from shiftlens.core.progress import Progress, Silent
@@ -156,6 +156,14 @@ def harvest_pair(
         ShiftLensError: the base could not be freed.
     """
     require_allowable(allow)
+    for one in (base, tuned):
+        if not isinstance(one, str | Path):
+            raise DataError(
+                f"{one} in place of a model's name",
+                allowed="directories or ids: models are loaded one after the other",
+                remedy="harvest([base, tuned], ...) takes models that are in memory already",
+            )
+    harvesting.check_asked(samples, response, batch_size, part_size)
     sizes: dict[str, Any] = {
         "max_new_tokens": max_new_tokens,
         "batch_size": batch_size,
@@ -186,6 +194,12 @@ def _in_turn(
         "allow": sorted({allow} if isinstance(allow, str) else {*allow}),
         **plan.describe(),
     }
+    if base.describe() == tuned.describe():
+        raise MismatchError(
+            f"{base.name} and {tuned.name} are the same model twice: same files, same type",
+            allowed="a model and its fine-tune",
+            remedy="check the two names",
+        )
     identity, witness = _known(plan.out, head), None
     first = _finished(plan.out / base.label)
     if identity is None or first is None or first.provenance["model"] != identity:

@@ -12,6 +12,10 @@ from shiftlens.models.geometry.layout import Layout
 from shiftlens.models.model import Model
 from shiftlens.models.prompts import Inputs
 from shiftlens.models.roles import Roles
+from shiftlens.models.templates import render
+
+# Stands for what somebody says while it is found out what the template writes around it.
+_STAND_IN = "qzvx"
 
 
 @dataclass(frozen=True)
@@ -76,12 +80,16 @@ class Places:
     @property
     def system(self) -> tuple[int, ...]:
         """Columns of the system prompt that was given; none where none was."""
-        return self._covering(self.batch.inputs.asked[self.row][0], last=False)
+        system, prompt = self.batch.inputs.asked[self.row]
+        head, _ = self._around(prompt, _STAND_IN if system else None)
+        return self._covering(system, start=len(head))
 
     @property
     def user(self) -> tuple[int, ...]:
         """Columns of what the user says, without the template's tokens around it."""
-        return self._covering(self.batch.inputs.asked[self.row][1], last=True)
+        system, prompt = self.batch.inputs.asked[self.row]
+        _, tail = self._around(_STAND_IN if prompt.strip() else prompt, system or None)
+        return self._covering(prompt, behind=tail)
 
     def layout(self, number: int) -> Layout:
         """One picture of the row.
@@ -105,22 +113,46 @@ class Places:
         """What the user calls the model."""
         return self.batch.model.name
 
-    def _covering(self, wanted: str, *, last: bool) -> tuple[int, ...]:
-        """Columns of the tokens that a text is in; nothing of them where it is not found whole."""
+    def _around(self, prompt: str, system: str | None) -> tuple[str, str]:
+        """What the template writes before and behind a stand-in, as the tokenizer writes it."""
+        n = len(self.batch.inputs.sizes[self.row])
+        text = render(self.batch.model, prompt, n, system)
+        before, found, behind = text.partition(_STAND_IN)
+        return (self._rewritten(before), self._rewritten(behind)) if found else ("", "")
+
+    def _rewritten(self, text: str) -> str:
+        """A text as it comes back from the tokenizer: in lower case, with other spaces."""
+        tokenizer: Any = self.batch.model.tokenizer
+        return self._decode(tokenizer(text, add_special_tokens=False)["input_ids"]).strip()
+
+    def _covering(self, wanted: str, *, start: int = 0, behind: str = "") -> tuple[int, ...]:
+        """Columns of the tokens that a text is in: the first from a place on, or the last one.
+
+        Args:
+            wanted: the text.
+            start: how many characters the template writes before it; 0 to look for the last one.
+            behind: what the template writes behind it.
+        """
         wanted = wanted.strip()
         if not wanted:
             return ()
         columns = self.text
         ids = self.batch.inputs.tensors["input_ids"][self.row, list(columns)].tolist()
         text = self._decode(ids)
-        start = text.rfind(wanted) if last else text.find(wanted)
-        if start < 0:
+        if wanted not in text:  # the tokenizer wrote it otherwise
+            wanted = self._rewritten(wanted)
+        if not wanted:
+            return ()
+        # A short prompt, such as "a", may stand in the template's own words as well.
+        end = text.rfind(behind) if behind else len(text)
+        at = text.find(wanted, start) if start else text.rfind(wanted, 0, max(0, end))
+        if at < 0:
             raise SiteError(
                 f"the prompt's own text cannot be told apart in the tokens of {self.name}",
                 allowed="a tokenizer whose tokens decode to the prompt as it was given",
                 remedy="use tokens.prompt(), which takes the template's tokens as well",
             )
-        found = reach_of(text, ids, self._decode).covering(start, start + len(wanted))
+        found = reach_of(text, ids, self._decode).covering(at, at + len(wanted))
         return () if found is None else columns[found[0] : found[1] + 1]
 
     def _decode(self, ids: Sequence[int]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from shiftlens.activations.folding import fold
 from shiftlens.activations.korean_particles import is_hangul, only_particles
-from shiftlens.activations.matching_words import is_edge, is_unspaced, split_words
+from shiftlens.activations.matching_words import find_matches, is_edge, is_unspaced, split_words
 from shiftlens.activations.near_words import near_words
 from shiftlens.activations.stop_words import is_grammar
 from shiftlens.activations.token_reach import Decode, reach_of
@@ -90,6 +90,26 @@ def said_words(
             content.append(tally)
     texts = [one.text for one in said]
     return [_said_word(tally, texts) for tally in content[:most]], grammar
+
+
+def count_words(said: Sequence[Response], words: Sequence[str]) -> list[SaidWord]:
+    """How often words that are named are said, whatever kind of word they are; the commonest first.
+
+    Args:
+        said: responses of a model, one a sample.
+        words: what to count; words that nobody says are left out.
+
+    Raises:
+        DataError: a word is blank.
+    """
+    texts, found = [one.text for one in said], list[SaidWord]()
+    for word in dict.fromkeys(words):
+        counts = [len(find_matches(text, [word])) for text in texts]
+        samples = sum(map(bool, counts))
+        if samples:
+            share = wilson(samples, len(texts))
+            found.append(SaidWord(word, sum(counts), samples, share, ()))
+    return sorted(found, key=lambda one: -one.samples)
 
 
 def _said_word(tally: _Tally, texts: Sequence[str]) -> SaidWord:

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shiftlens.activations.places import Batch, Places
+from shiftlens.core.errors import SiteError
 from shiftlens.models.generation import with_reasoning
 from shiftlens.models.model import Model, Response
 from shiftlens.models.prompts import Turn, encode_turns, with_responses
 
-ROLES = ("padding", "template", "system", "user", "image", "reasoning", "response")
-"""What a token can be. ``template`` is what the chat template, and not the user, writes."""
+ROLES = ("padding", "template", "system", "user", "prompt", "image", "reasoning", "response")
+"""What a token can be. ``template`` is what the chat template, and not the user, writes;
+``prompt`` is text of the prompt where its tokens do not tell the three apart."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,6 @@ def token_roles(
 
     Raises:
         DataError: the turns cannot be prepared.
-        SiteError: the tokens do not decode to the prompt that was given.
     """
     inputs = encode_turns(model, turns)
     said = with_reasoning(
@@ -66,7 +67,7 @@ def _row(places: Places, said: Response) -> list[TokenRole]:
     ids = batch.inputs.tensors["input_ids"][places.row].tolist()
     texts: list[str] = batch.model.tokenizer.convert_ids_to_tokens(ids)
     found = _pictures(places)
-    named = {**dict.fromkeys(places.system, "system"), **dict.fromkeys(places.user, "user")}
+    named, other = _texts(places)
     real = batch.roles.real[places.row].tolist()
     roles: list[TokenRole] = []
     for at, text in enumerate(texts):
@@ -79,8 +80,17 @@ def _row(places: Places, said: Response) -> list[TokenRole]:
         elif at in found:
             roles.append(TokenRole(position, text, "image", *found[at]))
         else:
-            roles.append(TokenRole(position, text, named.get(at, "template")))
+            roles.append(TokenRole(position, text, named.get(at, other)))
     return roles
+
+
+def _texts(places: Places) -> tuple[dict[int, str], str]:
+    """What the user and the system say, by column, and what any other text is."""
+    try:
+        said = {"system": places.system, "user": places.user}
+    except SiteError:
+        return {}, "prompt"
+    return {at: role for role, columns in said.items() for at in columns}, "template"
 
 
 _Place = tuple[int | None, tuple[int, int] | None, tuple[int, int] | None]

@@ -123,6 +123,7 @@ def image(number: int | None = None, *, alignment: Alignment = "read") -> ImageT
         SiteError: an unknown alignment.
     """
     check_alignment(alignment)
+    _check_whole(number=number)
     return ImageTokens(number, alignment)
 
 
@@ -140,6 +141,7 @@ def patch(number: int, row: int, col: int, *, alignment: Alignment = "read") -> 
             failed when states are harvested.
     """
     check_alignment(alignment)
+    _check_whole(number=number, row=row, col=col)
     return PatchToken(number, row, col, alignment)
 
 
@@ -201,3 +203,14 @@ def mean_prompt() -> Mean:
     What comes before the picture in the template cannot depend on it, and is the same everywhere.
     """
     return Mean(TextTokens())
+
+
+def _check_whole(**numbers: object) -> None:
+    """Refuse what counts nothing.
+
+    Raises:
+        SiteError: one of them is no whole number.
+    """
+    for name, value in numbers.items():
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise SiteError(f"{name} is {value!r}", allowed="a whole number, counted from 0")

@@ -93,7 +93,7 @@ def run_app(arguments: list[str]) -> int:
 
 
 def _interrupted() -> int:
-    _say("interrupted: what was finished is kept; run the same command again to go on from there")
+    _say("interrupted: stages that were finished are kept; run the same command again to go on")
     return _INTERRUPTED
 
 

@@ -40,6 +40,9 @@ def suggest(
     ] = "",
     k: Annotated[int, typer.Option("--k", help="Concepts that are learned at the word.")] = 4,
     n_words: Annotated[int, typer.Option("--n-words", help="Words that are told.")] = 10,
+    words: Annotated[
+        str, typer.Option(help="Words of interest: yes,no; the words of content otherwise.")
+    ] = "",
     prompt: Annotated[str | None, typer.Option(help="Asked about every picture.")] = None,
     seed: Annotated[int, typer.Option(help="Of the samples, halves and learner.")] = 0,
     max_new_tokens: Annotated[int, typer.Option(help="Where an answer is cut off.")] = 64,
@@ -86,6 +89,7 @@ def suggest(
         seed=seed,
         available=available,
         n_words=n_words,
+        words=[one.strip() for one in words.split(",") if one.strip()],
         layers=blocks,
         k=k,
         max_new_tokens=max_new_tokens,

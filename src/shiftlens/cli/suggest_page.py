@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from shiftlens.study.suggesting import LayerWorth, Suggestion, Worth
 
 _GRAMMAR = 8  # words of grammar that are named
+_BAD = 3  # samples that could not be read, and are named
 _STYLES = {"yes": "green", "perhaps": "yellow", "no": "red"}
 
 
@@ -37,6 +38,12 @@ def print_suggestion(found: "Suggestion", data: str, command: str, path: Path) -
         page.print()
         page.print(_conclusion(found), markup=False, soft_wrap=True)
     page.print()
+    if found.words and found.words[0].verdict == "no":
+        page.print(
+            f"these samples do not suffice: “{found.word}” takes {found.words[0].ask}",
+            markup=False,
+            style="yellow",
+        )
     put = f"  (your fine-tune in place of {TUNED})" if f" {TUNED} " in command else ""
     page.print(f"next{put}:", markup=False)
     page.print(f"  {command}", markup=False, soft_wrap=True, style="bold")
@@ -45,9 +52,12 @@ def print_suggestion(found: "Suggestion", data: str, command: str, path: Path) -
 
 def _head(found: "Suggestion", data: str) -> str:
     notes = [f"{found.cut} answers were cut off"] if found.cut else []
-    notes += [f"{found.unreadable} samples could not be read"] if found.unreadable else []
     told = f" ({', '.join(notes)})" if notes else ""
-    return f"{found.model} on {found.asked} samples of {data}{told}"
+    lines = [f"{found.model} on {found.asked} samples of {data}{told}"]
+    bad = found.quarantine
+    lines += [f"not read: {one['id']} ({one['reason'].splitlines()[0]})" for one in bad[:_BAD]]
+    lines += [f"not read: {len(bad) - _BAD} more"] if len(bad) > _BAD else []
+    return "\n".join(lines)
 
 
 def _print_words(found: "Suggestion") -> None:
@@ -118,9 +128,12 @@ def _conclusion(found: "Suggestion") -> str:
     else:
         parts.append("words can be read at no block that was looked at")
     if found.layer is not None:
+        among = "of these, " if found.legible_from is not None else ""
         parts.append(
-            f"concepts of “{found.word}” hold best on other samples at block {found.layer}"
+            f"{among}concepts of “{found.word}” hold best on other samples at block {found.layer}"
         )
+        if found.clearest != found.layer:
+            parts.append(f"of all, at block {found.clearest}, where words cannot yet be read")
     elif not found.k:
         parts.append(f"too few samples say “{found.word}” for concepts: more with --samples")
     else:

@@ -45,7 +45,7 @@ def train(
         progress=progress(quiet=quiet),
     )
     if not quiet:
-        console().print(f"models written to {out}", markup=False)
+        console().print(f"models written to {out}", markup=False, soft_wrap=True)
 
 
 def draw(
@@ -61,4 +61,6 @@ def draw(
     """
     from shiftlens.world.source import materialise
 
-    console().print(str(materialise(collection, out, n=n, seed=seed, split=split)), markup=False)
+    written = materialise(collection, out, n=n, seed=seed, split=split)
+    # In one piece, however narrow the terminal: it is copied, or read by another program.
+    console().print(str(written), markup=False, soft_wrap=True)

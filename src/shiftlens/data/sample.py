@@ -35,6 +35,13 @@ class Sample:
     system: str | None = None
     max_new_tokens: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.max_new_tokens is not None and self.max_new_tokens < 1:
+            raise DataError(
+                f"sample {self.id!r} may answer with {self.max_new_tokens} tokens",
+                allowed="1 or more, or None for the limit of all samples",
+            )
+
 
 class Samples(Sequence[Sample]):
     """An ordered collection of samples with unique ids.

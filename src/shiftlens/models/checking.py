@@ -30,8 +30,12 @@ def check_address(model: Model) -> None:
         DataError: they are not; the message says which.
     """
     n_layers, probe = model.address.n_layers, _probe(model)
-    with model.active(), record(model, range(n_layers)) as seen:
-        output: Any = model.hf(**probe, output_hidden_states=True, use_cache=False)
+    try:
+        with model.active(), record(model, range(n_layers)) as seen:
+            output: Any = model.hf(**probe, output_hidden_states=True, use_cache=False)
+    except (ValueError, TypeError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise _not_found(model, f"it cannot read a few tokens of text ({lines[0]})") from error
     silent = [layer for layer, calls in seen.states.items() if not calls]
     if silent:
         raise _not_found(model, f"block {silent[0]} reads nothing")

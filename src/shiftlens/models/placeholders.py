@@ -27,7 +27,7 @@ def placeholder_tokens(hf: Any, processor: Any) -> tuple[int, ...]:
 
 def placeholder_texts(processor: Any) -> tuple[str, ...]:
     """What a chat template writes for a picture or a video, as the family spells it; sorted."""
-    names = ("image_token", "boi_token", "video_token")
+    names = ("image_token", "image_placeholder_token", "boi_token", "video_token")
     named = [getattr(processor, name, None) for name in names]
     own = [getattr(processor.tokenizer, name, None) for name in ("image_token", "video_token")]
     return tuple(sorted({str(text) for text in (*named, *own) if text}))

@@ -19,6 +19,7 @@ from shiftlens.models.continuing import continued
 from shiftlens.models.model import Model
 from shiftlens.models.placeholders import placeholder_tokens
 from shiftlens.models.readable import require_equal_sizes, require_readable
+from shiftlens.models.rows_alike import require_rows_alike
 from shiftlens.models.templates import places_pictures, render
 from shiftlens.models.vocabulary import require_embedded
 
@@ -121,6 +122,8 @@ def encode_turns(
     if response_ids is not None:
         _check_responses(model, len(turns), response_ids)
     tensors = process(model, turns)
+    seeing = [turn for turn in turns if turn.images]
+    require_rows_alike(model, len(seeing), lambda: process(model, [seeing[0]] * 2))
     width = int(tensors["input_ids"].shape[1])
     if not counts_positions_itself(model):
         tensors["position_ids"] = _positions(tensors["attention_mask"])
@@ -216,16 +219,16 @@ def process(model: Model, turns: Sequence[Turn]) -> dict[str, Tensor]:
 
 
 def _process(model: Model, texts: list[str], turns: Sequence[Turn]) -> dict[str, Tensor]:
-    ways = _pictures(turns)
-    for at, images in enumerate(ways):
+    batch: Any | None = None
+    refused: Exception | None = None
+    for images in _pictures(turns):
         try:
             batch = _processed(model, texts, images)
             break
         except _UNPREPARED as error:
-            if at == len(ways) - 1:
-                raise _unprepared(model, turns, error) from error
-    else:
-        raise AssertionError("there is always a way")
+            refused = refused or error  # what the clearest way was refused for says most
+    if batch is None:
+        raise _unprepared(model, turns, refused or ValueError("no way was tried")) from refused
     tensors = {key: value for key, value in batch.items() if isinstance(value, Tensor)}
     tensors.pop("labels", None)  # what to learn, which some processors add and models then act on
     if "token_type_ids" not in inspect.signature(model.hf.forward).parameters:
@@ -261,14 +264,15 @@ def _unprepared(model: Model, turns: Sequence[Turn], error: Exception) -> DataEr
 def _pictures(turns: Sequence[Turn]) -> list[Any]:
     """Pictures in the ways that processors take them, the clearest first.
 
-    Nested by sample nothing can be mistaken; but where only some samples have any, there are
-    processors that want a flat list.
+    Nested by sample nothing can be mistaken; but where only some samples have any, or all have one,
+    there are processors that want a flat list.
     """
     nested = [list(turn.images) for turn in turns]
     flat = [image for images in nested for image in images]
     if not flat:
         return [None]
-    return [nested] if all(nested) else [nested, flat]
+    single = all(len(images) == 1 for images in nested)
+    return [nested, flat] if single or not all(nested) else [nested]
 
 
 @contextmanager

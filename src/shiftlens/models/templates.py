@@ -163,4 +163,5 @@ def _holds_without(model: Model, n_images: int) -> bool:
 
 
 def _image_token(processor: Any) -> str:
-    return str(getattr(processor, "image_token", None) or "<image>")
+    names = ("image_placeholder_token", "image_token")
+    return str(next((one for name in names if (one := getattr(processor, name, None))), "<image>"))

@@ -5,9 +5,11 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from shiftlens.core.errors import ShiftLensError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,17 @@ class Tenancy:
         self.running: Any = None
         """The inputs that are being run, for those who must know them before the model is called:
         some families read the pictures of a generation ahead of its first call."""
+        self._memory: dict[type, Any] = {}
         self._lock = threading.Lock()
         self._owner: int | None = None
         self._depth = 0
+
+    def remembered(self, kind: type[T]) -> T:
+        """What was worked out for the module so far: one object of a kind, made when first asked.
+
+        It is forgotten with the module, and models that share the module share it.
+        """
+        return self._memory.setdefault(kind, kind())
 
     def modules(self, adapter: str) -> dict[str, list[Any]]:
         """The modules that an adapter is in, by dotted name, with the layers that make them up."""

@@ -15,7 +15,7 @@ from shiftlens.activations.asking import readable
 from shiftlens.activations.harvesting import harvest
 from shiftlens.activations.site import Site
 from shiftlens.activations.store import ActivationStore
-from shiftlens.activations.suggesting import SaidWord, said_words
+from shiftlens.activations.suggesting import SaidWord, count_words, said_words
 from shiftlens.core.errors import DataError
 from shiftlens.core.intervals import Interval, wilson
 from shiftlens.core.progress import Progress
@@ -45,15 +45,19 @@ class Worth:
         verdict: ``yes``, ``perhaps`` or ``no``: whether the whole interval of its share, a part of
             it, or nothing of it gives enough states.
         ask: samples to ask for enough states even at the lower end of the interval.
+        least: the exact lower end of its share (Clopper and Pearson), which few samples do not
+            raise as they do others.
     """
 
     said: SaidWord
     verdict: str
     ask: int
+    least: float
 
     def to_dict(self) -> dict[str, Any]:
         """JSON."""
-        return {**self.said.to_dict(), "verdict": self.verdict, "ask": self.ask}
+        told = {"verdict": self.verdict, "ask": self.ask, "least": self.least}
+        return {**self.said.to_dict(), **told}
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ class Suggestion:
         model: what the user called the model.
         asked: samples that were asked.
         available: samples that a comparison could ask.
-        unreadable: samples that could not be read.
+        quarantine: samples that could not be read, each with ``id`` and ``reason``.
         cut: responses that the token limit cut off.
         words: words of content, those that most samples say first.
         grammar: words that were left out, the commonest first.
@@ -104,13 +108,15 @@ class Suggestion:
         k: concepts that were learned at it; 0 where too few samples say it.
         layers: what was found at each layer.
         legible_from: the first layer from which on most states read out the word that follows.
-        layer: where to look; ``None`` where nothing tells the layers apart.
+        layer: where to look; ``None`` where nothing tells the layers apart. It is the one whose
+            concepts hold best on other samples, among those that words can be read from.
+        clearest: the same among all layers, whether words can be read there or not.
     """
 
     model: str
     asked: int
     available: int
-    unreadable: int
+    quarantine: tuple[Mapping[str, str], ...]
     cut: int
     words: tuple[Worth, ...]
     grammar: tuple[str, ...]
@@ -119,6 +125,7 @@ class Suggestion:
     layers: tuple[LayerWorth, ...]
     legible_from: int | None
     layer: int | None
+    clearest: int | None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON."""
@@ -126,7 +133,8 @@ class Suggestion:
             "model": self.model,
             "asked": self.asked,
             "available": self.available,
-            "unreadable": self.unreadable,
+            "unreadable": len(self.quarantine),
+            "quarantine": [dict(one) for one in self.quarantine],
             "cut": self.cut,
             "needed": NEEDED,
             "words": [one.to_dict() for one in self.words],
@@ -136,6 +144,7 @@ class Suggestion:
             "layers": [one.to_dict() for one in self.layers],
             "legible_from": self.legible_from,
             "layer": self.layer,
+            "clearest": self.clearest,
         }
 
 
@@ -147,6 +156,7 @@ def suggest(
     seed: int = 0,
     available: int | None = None,
     n_words: int = 10,
+    words: Sequence[str] = (),
     layers: Sequence[int] | None = None,
     k: int = 4,
     max_new_tokens: int = 64,
@@ -166,6 +176,7 @@ def suggest(
         seed: of the draw, the halves and the learner.
         available: samples that a comparison could ask; by default those that were given.
         n_words: words that are told, at most.
+        words: words of interest, of any kind; by default the words of content that are said.
         layers: blocks to look at; by default eight, evenly spread, the last among them.
         k: concepts that are learned at the word of interest, fewer where few samples say it.
         max_new_tokens: where a response is cut off.
@@ -187,13 +198,14 @@ def suggest(
         list(kept), max_new_tokens=max_new_tokens, batch_size=batch_size, progress=progress
     )
     found, grammar = said_words(said, partial(decode, model), most=n_words)
+    found = count_words(said, words) if words else found
     total = len(samples) if available is None else available
-    words = tuple(_worth(one, total) for one in found)
+    worth = tuple(_worth(one, len(said), total) for one in found)
     answers = {one.id: answer for one, answer in zip(kept, said, strict=True)}
     learned, read = 0, tuple[LayerWorth, ...]()
     folder = tempfile.TemporaryDirectory() if out is None else nullcontext(str(out))
     with folder as path:
-        if words:
+        if found:
             site = Site(blocks, tokens.word(*(one.word for one in found), every=True))
             store = harvest(
                 model,
@@ -212,15 +224,16 @@ def suggest(
         model=model.name,
         asked=len(kept),
         available=total,
-        unreadable=len(quarantine),
+        quarantine=tuple(quarantine),
         cut=sum(one.truncated for one in said),
-        words=words,
+        words=worth,
         grammar=tuple(grammar),
-        word=words[0].said.word if words else None,
+        word=found[0].word if found else None,
         k=learned,
         layers=read,
         legible_from=legible,
         layer=_best(read, legible),
+        clearest=_best(read, None),
     )
 
 
@@ -233,11 +246,14 @@ def _blocks(model: Model, layers: Sequence[int] | None) -> tuple[int, ...]:
     return tuple(sorted(set(spread.tolist())))
 
 
-def _worth(said: SaidWord, available: int) -> Worth:
-    """Whether enough samples say a word."""
-    low, high = said.share.low * available, said.share.high * available
+def _worth(said: SaidWord, n: int, available: int) -> Worth:
+    """Whether enough samples say a word; by the exact interval, which holds for few samples too."""
+    from scipy.stats import beta
+
+    least = float(beta.ppf(0.025, said.samples, n - said.samples + 1))
+    low, high = least * available, said.share.high * available
     verdict = "yes" if low >= NEEDED else "perhaps" if high >= NEEDED else "no"
-    return Worth(said, verdict, int(np.ceil(NEEDED / said.share.low)))
+    return Worth(said, verdict, int(np.ceil(NEEDED / least)), least)
 
 
 @dataclass(frozen=True)

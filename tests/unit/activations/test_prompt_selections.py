@@ -10,12 +10,14 @@ from shiftlens.activations.harvesting import harvest
 from shiftlens.activations.selections.selection import Selection
 from shiftlens.activations.site import Site, site_from
 from shiftlens.activations.store import ActivationStore
+from shiftlens.activations.token_roles import TokenRole, token_roles
 from shiftlens.core.errors import DataError, SiteError
+from shiftlens.data.images import open_image
 from shiftlens.data.sample import Sample, Samples
 from shiftlens.models.generation import forward
 from shiftlens.models.hooks import record
 from shiftlens.models.model import Model
-from shiftlens.models.prompts import encode
+from shiftlens.models.prompts import Turn, encode
 
 LAYER = 1
 
@@ -182,3 +184,38 @@ def test_means_with_a_name_keep_it() -> None:
     for nothing in (tokens.mean_image(),):
         with pytest.raises(SiteError, match="there is no mean of"):
             tokens.mean(nothing)
+
+
+@pytest.mark.parametrize(
+    "prompt", ["a", "assistant", "What is This ?", "what is this?", "what is zebra ?", "user :"]
+)
+def test_a_prompt_is_found_however_the_tokenizer_writes_it(
+    tiny: Model, byte_model: Model, pictures: list[Path], prompt: str
+) -> None:
+    """In lower case, with other spaces, with unknown words; and not in the template's own words."""
+    for model in (tiny, byte_model):
+        turn = Turn(prompt, (open_image(str(pictures[0])),), system="the")
+        (roles,) = token_roles(model, [turn])
+        assert _ids(model, roles, "user") == _tokenized(model, prompt)
+        assert _ids(model, roles, "system") == _tokenized(model, "the")
+        last = max(one.position for one in roles if one.role == "user")
+        behind = [one for one in roles if one.position > last]
+        assert model.tokenizer.decode(_ids(model, behind, "template")).strip() == "assistant :"
+
+
+def _ids(model: Model, roles: list[TokenRole], role: str) -> list[int]:
+    return model.tokenizer.convert_tokens_to_ids([one.token for one in roles if one.role == role])
+
+
+def _tokenized(model: Model, text: str) -> list[int]:
+    return model.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def test_numbers_that_count_nothing_are_refused() -> None:
+    import inspect
+
+    for wrong in ("a", 1.5, True):
+        with pytest.raises(SiteError, match="a whole number"):
+            inspect.unwrap(tokens.image)(wrong)
+        with pytest.raises(SiteError, match="col is"):
+            inspect.unwrap(tokens.patch)(0, 0, wrong)

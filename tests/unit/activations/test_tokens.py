@@ -127,6 +127,13 @@ def test_an_answer_that_the_limit_did_not_let_begin_has_failed() -> None:
         tokens.word("dog").picks(SAMPLE, replace(thinking, truncated=False))
 
 
+def test_a_word_that_is_cut_within_a_character_is_not_said() -> None:
+    pieces = ["a", " dog", "\N{REPLACEMENT CHARACTER}"]  # the first byte of an accent
+    with pytest.raises(Failed):
+        tokens.word("dog").picks(SAMPLE, _said(pieces, truncated=True))
+    assert tokens.word("dog").picks(SAMPLE, _said([*pieces[:2], " ", "!"], truncated=True))
+
+
 def test_forms_stand_for_their_word() -> None:
     said = _said(["two", " puppies", " and", " a", " dog"])
     chosen = tokens.word(forms={"dog": ("dogs", "puppies")}, every=True)

@@ -86,6 +86,6 @@ def test_mistakes_are_one_message(
 
 
 def test_nothing_of_content_leaves_the_choice_to_diff() -> None:
-    found = Suggestion("m", 3, 3, 0, 0, (), ("yes",), None, 0, (), None, None)
+    found = Suggestion("m", 3, 3, (), 0, (), ("yes",), None, 0, (), None, None, None)
     command = next_command(found, "m", None, "my data", prompt="is it?")
     assert command == "shiftlens diff m TUNED 'my data' --prompt 'is it?'"

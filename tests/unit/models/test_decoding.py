@@ -53,6 +53,36 @@ def test_an_option_that_would_break_the_states_is_refused(name: str, why: str) -
     assert "repetition_penalty" in caught.value.allowed
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"suppress_tokens": 5},
+        {"suppress_tokens": "x"},
+        {"bad_words_ids": 5},
+        {"bad_words_ids": [5]},
+        {"repetition_penalty": "a"},
+        {"repetition_penalty": 0},
+        {"eos_token_id": "a"},
+        {"no_repeat_ngram_size": 1.5},
+        {"min_new_tokens": -1},
+        {"renormalize_logits": 1},
+        {"forced_bos_token_id": [3]},
+    ],
+    ids=str,
+)
+def test_values_of_another_kind_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match=next(iter(options))) as caught:
+        check_options(options)
+    assert caught.value.allowed
+
+
+def test_several_ends_end_a_response(tiny: Model, questions: list[Sample]) -> None:
+    first = _say(tiny, questions, {})[0]
+    for ends in ((first[2],), [first[2]], first[2]):
+        said = _say(tiny, questions, {"eos_token_id": ends})
+        assert said[0] == first[: first.index(first[2])]
+
+
 def test_every_allowed_option_is_one_of_transformers() -> None:
     from transformers import GenerationConfig
 

@@ -271,7 +271,11 @@ def test_something_else_is_not_overwritten(tiny: Model, samples: Samples, tmp_pa
 
 
 def test_cut_responses_have_no_end_and_empty_ones_nothing_else(samples: Samples) -> None:
-    said = (Sampled("a", (7, 8), False, end=2), Sampled("b", (7,), True), Sampled("", (), False, end=9))
+    said = (
+        Sampled("a", (7, 8), False, end=2),
+        Sampled("b", (7,), True),
+        Sampled("", (), False, end=9),
+    )
     lessons = lessons_from(Drawn(tuple(samples[:3]), said, {}), 8)
     assert [one.token_ids for one in lessons] == [(7, 8, 2), (7,), (9,)]
 

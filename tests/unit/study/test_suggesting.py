@@ -57,8 +57,21 @@ def test_whether_the_data_say_a_word_often_enough(base: Model, people: Samples) 
     assert (few.available, {one.verdict for one in few.words}) == (20, {"no"})
     many = suggest(base, people, n=8, layers=(5,), max_new_tokens=8, available=10_000)
     assert many.words[0].verdict == "yes"
-    assert many.words[0].ask * many.words[0].said.share.low >= NEEDED
-    assert (many.words[0].ask - 1) * many.words[0].said.share.low < NEEDED
+    assert many.words[0].ask * many.words[0].least >= NEEDED
+    assert (many.words[0].ask - 1) * many.words[0].least < NEEDED
+
+
+def test_one_sample_is_sure_of_nothing(base: Model, people: Samples) -> None:
+    """One of one says it: the exact interval begins at .025, however large the share looks."""
+    one = suggest(base, people, n=1, layers=(5,), max_new_tokens=8, available=600)
+    assert {worth.verdict for worth in one.words} == {"perhaps"}
+    assert one.words[0].least == pytest.approx(0.025)
+
+
+def test_words_of_interest_may_be_named(base: Model, people: Samples) -> None:
+    found = suggest(base, people, n=8, layers=(5,), max_new_tokens=8, words=("the", "zebra"))
+    assert [worth.said.word for worth in found.words] == ["the"], "grammar too, but not unsaid"
+    assert 0 < found.words[0].said.samples <= 8
 
 
 def test_what_is_needed_is_what_choosing_concepts_asks_of_a_third() -> None:
@@ -85,7 +98,7 @@ def test_a_model_that_says_nothing_of_content(
     found = suggest(tiny, samples)
     assert (found.words, found.word, found.layers, found.layer) == ((), None, (), None)
     assert found.grammar == ("the",)
-    assert (found.asked, found.unreadable) == (1, 1)
+    assert (found.asked, [one["id"] for one in found.quarantine]) == (1, ["t"])
 
 
 def _the(model: Model) -> object:

@@ -16,6 +16,7 @@ from shiftlens.activations.selections.selection import (
 from shiftlens.data.sample import Sample
 
 Within = Literal["answer", "reasoning", "response"]
+_BROKEN = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,14 @@ class Word(Selection):
             if self._belongs(one, said)
         ]
         last = len(said.token_ids) - 1
-        whole = [one for one in found if not (said.truncated and one.last_token == last)]
+        # Cut within a character: what stands before it may be the beginning of another word.
+        broken = said.truncated and said.text.endswith(_BROKEN)
+        edge = len(said.text.rstrip(_BROKEN)) if broken else -1
+        whole = [
+            one
+            for one in found
+            if not (said.truncated and (one.last_token == last or one.end == edge))
+        ]
         if not whole:
             raise Failed if found or self._unreached(said) else Missed
         kept = whole if self.every else whole[-1:] if self.last else whole[:1]

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from weakref import WeakKeyDictionary
 
 from torch import Tensor
 
@@ -75,13 +74,9 @@ def _settings(model: Model) -> str:
     return repr(getattr(model.processor, "image_processor", None))
 
 
-# By module: what is known of it is forgotten with it.
-_BOOKS: WeakKeyDictionary[object, Plans] = WeakKeyDictionary()
-
-
 def plans_of(model: Model) -> Plans:
     """What has been worked out for a model so far; models that share a module share it."""
-    return _BOOKS.setdefault(model.hf, Plans())
+    return model.tenancy.remembered(Plans)
 
 
 def joint_plans(model: Model, token: int, sizes: Sequence[Size], n: int) -> list[Plan]:

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from shiftlens.core.errors import DataError, SiteError
+from shiftlens.data.sources import provided_model
 from shiftlens.models.adapters import is_adapter
 from shiftlens.models.address import Address, find_address
 from shiftlens.models.checkpoints import quantisation
@@ -53,9 +54,24 @@ def inspect(name: str | Path, *, revision: str | None = None) -> Inspection:
         DataError: there is no such model, or its settings are not JSON.
     """
     where = locate_settings(str(name), revision)
+    local = Path(provided_model(str(name))).expanduser().is_dir()
+    if local and revision is not None:
+        raise DataError(
+            f"revision {revision!r} of {name}, which is a directory",
+            allowed="revisions of ids on the hub",
+        )
     if is_adapter(where):
         return _inspect_adapter(where, str(name))
-    return _inspect_model(where, str(name))[0]
+    found = _inspect_model(where, str(name))[0]
+    # Of the hub only settings were downloaded: there the weights are not expected to be here.
+    return _with_weights(found, where) if local and found.usable else found
+
+
+def _with_weights(found: Inspection, where: Path) -> Inspection:
+    if any(where.glob("*.safetensors")):
+        return found
+    why = "it holds no weights in the safetensors format: download or save the model with them"
+    return replace(found, limits=(*found.limits, why))
 
 
 def _inspect_adapter(where: Path, name: str) -> Inspection:
@@ -67,8 +83,8 @@ def _inspect_adapter(where: Path, name: str) -> Inspection:
     try:
         base, hf = _inspect_model(_beside(where, settings.base), settings.base)
     except DataError as error:
-        limit = f"its base is not at hand: {error.given}"
-        return Inspection(name, adapter=settings, reasons=reasons, limits=(limit,))
+        why = f"its base is not at hand, so nothing could be proven: {_told(error)}"
+        return Inspection(name, adapter=settings, reasons=(*reasons, why))
     if hf is not None and settings.targets:
         n = count_modules(hf, settings, is_pattern(where, name))
         settings = replace(settings, modules=n)
@@ -104,7 +120,7 @@ def _inspect_model(where: Path, name: str) -> tuple[Inspection, nn.Module | None
         address = find_address(hf)
         refused = [why for why in (refusal(prove_address(hf, address)),) if why]
     except DataError as error:
-        return replace(found, reasons=(error.given,)), hf
+        return replace(found, reasons=(_told(error),)), hf
     found = replace(found, address=address, reasons=tuple(refused))
     return _look_around(found, hf, address, where), hf
 
@@ -135,12 +151,17 @@ def _look_around(found: Inspection, hf: Any, address: Address, where: Path) -> I
         with silence():
             processor = load_processor(where, found.name)
     except DataError as error:
-        return replace(found, reasons=(*found.reasons, error.given), limits=tuple(limits))
+        return replace(found, reasons=(*found.reasons, _told(error)), limits=tuple(limits))
     model = Model(hf, processor, found.name, None, "inspected", address, Origin(where))
     with silence():
         spoken = listen(model)
     limits.extend(spoken.limits)
     return replace(found, tokens=spoken.tokens, patches=spoken.patches, limits=tuple(limits))
+
+
+def _told(error: DataError) -> str:
+    """An error in one line: what is wrong, and what to do."""
+    return f"{error.given}; {error.remedy}" if error.remedy else error.given
 
 
 def _logits(hf: Any) -> Logits:
