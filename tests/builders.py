@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from shiftlens.models.processors import pictures_only
+from shiftlens.models.processing.processors import pictures_only
 
 if TYPE_CHECKING:
     from shiftlens.activations.store import ActivationStore

@@ -9,7 +9,7 @@ from torch import Tensor
 from shiftlens.data.sample import Sample
 from shiftlens.models.hooks import record
 from shiftlens.models.model import Model
-from shiftlens.models.placeholders import placeholder_tokens
+from shiftlens.models.processing.placeholders import placeholder_tokens
 from shiftlens.models.prompts import Inputs, encode
 from shiftlens.steering.applying import Intervention, Steering, steer
 from shiftlens.steering.receipt import Receipt, VectorReceipt

@@ -24,7 +24,7 @@ from shiftlens.data.reading import read
 from shiftlens.data.sample import Sample
 from shiftlens.models.address import find_address
 from shiftlens.models.model import Model, Origin, Response
-from shiftlens.models.processors import load_processor
+from shiftlens.models.processing.processors import load_processor
 from shiftlens.world import models
 from shiftlens.world.source import materialise
 

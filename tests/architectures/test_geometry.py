@@ -33,7 +33,7 @@ from shiftlens.models.geometry.finding import layouts_from, layouts_of
 from shiftlens.models.geometry.layout import Grid, Layout
 from shiftlens.models.loading import load_model
 from shiftlens.models.model import Model
-from shiftlens.models.placeholders import picture_token
+from shiftlens.models.processing.placeholders import picture_token
 from shiftlens.models.prompts import Inputs, Turn, encode_turns
 
 PROMPT = "what is this ?"

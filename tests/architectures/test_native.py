@@ -18,7 +18,7 @@ from shiftlens.models.generation import generate
 from shiftlens.models.hooks import record
 from shiftlens.models.loading import load_model
 from shiftlens.models.model import Model
-from shiftlens.models.placeholders import picture_token, placeholder_tokens
+from shiftlens.models.processing.placeholders import picture_token, placeholder_tokens
 from shiftlens.models.prompts import Turn, encode_turns
 
 _SMALL, _LARGE = (24, 24), (120, 60)

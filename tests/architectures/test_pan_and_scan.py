@@ -14,7 +14,7 @@ from shiftlens.activations.site import Site
 from shiftlens.activations.tokens import mean_response
 from shiftlens.models.loading import load_model
 from shiftlens.models.model import Model
-from shiftlens.models.placeholders import picture_token
+from shiftlens.models.processing.placeholders import picture_token
 from shiftlens.models.prompts import Turn, encode_turns
 
 _SCAN = {

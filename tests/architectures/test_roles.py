@@ -9,9 +9,9 @@ from shiftlens.activations.places import Batch
 from shiftlens.activations.token_roles import ROLES, TokenRole, token_roles
 from shiftlens.core.errors import DataError
 from shiftlens.models.generation import generate
+from shiftlens.models.processing.templates import is_plain
 from shiftlens.models.prompts import Turn, encode_turns
 from shiftlens.models.roles import Roles
-from shiftlens.models.templates import is_plain
 
 
 def _said(case: Case, roles: list[TokenRole], role: str) -> str:

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.theorems.word_tokenizers import KINDS, SENTENCES, Decode, decoder_of, tokenizer_of
 
-from shiftlens.activations.occurrences import Occurrence, find_words, word_spans
-from shiftlens.activations.token_reach import reach_by_prefixes, reach_of
+from shiftlens.activations.words.occurrences import Occurrence, find_words, word_spans
+from shiftlens.activations.words.token_reach import reach_by_prefixes, reach_of
 
 EVERY_KIND = pytest.mark.parametrize("kind", list(KINDS))
 WORDS = (

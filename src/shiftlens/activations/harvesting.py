@@ -22,8 +22,8 @@ from shiftlens.core.progress import Progress, Silent
 from shiftlens.data.sample import Sample, Samples
 from shiftlens.models.decoding import check_options
 from shiftlens.models.model import Model, Response
-from shiftlens.models.reasoning import ReasoningMarks
-from shiftlens.models.templates import is_plain
+from shiftlens.models.processing.reasoning import ReasoningMarks
+from shiftlens.models.processing.templates import is_plain
 
 Text = Literal["own", "base", "given"]
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from shiftlens.activations.token_reach import reach_of
+from shiftlens.activations.words.token_reach import reach_of
 from shiftlens.core.errors import SiteError
 from shiftlens.models.geometry.finding import layouts_of
 from shiftlens.models.geometry.layout import Layout
 from shiftlens.models.model import Model
+from shiftlens.models.processing.templates import render
 from shiftlens.models.prompts import Inputs
 from shiftlens.models.roles import Roles
-from shiftlens.models.templates import render
 
 # Stands for what somebody says while it is found out what the template writes around it.
 _STAND_IN = "qzvx"

@@ -7,7 +7,6 @@ default the former in responses, which a model says, and the latter in prompts, 
 
 from collections.abc import Mapping, Sequence
 
-from shiftlens.activations.matching_words import forms_of
 from shiftlens.activations.selections.mean import Mean
 from shiftlens.activations.selections.prompt import ImageTokens, PatchToken, TextTokens
 from shiftlens.activations.selections.response import (
@@ -24,6 +23,7 @@ from shiftlens.activations.selections.selection import (
     Selection,
     check_alignment,
 )
+from shiftlens.activations.words.matching import forms_of
 from shiftlens.core.errors import DataError, SiteError
 
 _EXAMPLE = 'one or more words: word("dog")'

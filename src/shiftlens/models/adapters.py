@@ -13,7 +13,7 @@ from torch import Tensor
 
 from shiftlens.core.errors import DataError, MismatchError
 from shiftlens.models.files import read_config, require_weights
-from shiftlens.models.places import is_split
+from shiftlens.models.spread import is_split
 
 _CONFIG, _PREFIX = "adapter_config.json", "base_model.model."
 # Segments that PEFT inserts into the names of the base model's own tensors.

@@ -9,7 +9,7 @@ from shiftlens.models.address import find_address
 from shiftlens.models.checking import check_address
 from shiftlens.models.files import locate
 from shiftlens.models.model import Model
-from shiftlens.models.places import is_offloaded
+from shiftlens.models.spread import is_offloaded
 from shiftlens.models.tenancy import Tenancy
 
 

@@ -9,8 +9,8 @@ from shiftlens.core.errors import DataError
 from shiftlens.models.hooks import record
 from shiftlens.models.logit_scaling import measure_scaling
 from shiftlens.models.model import Model
+from shiftlens.models.processing.readable import needs_picture
 from shiftlens.models.prompts import Turn, encode_turns
-from shiftlens.models.readable import needs_picture
 
 # Both sides are the same tensors pushed through the same modules; half precision rounds once more
 # where the logits are scaled or capped in float32 here and in half there.
@@ -34,6 +34,8 @@ def check_address(model: Model) -> None:
         with model.active(), record(model, range(n_layers)) as seen:
             output: Any = model.hf(**probe, output_hidden_states=True, use_cache=False)
     except (ValueError, TypeError) as error:
+        if model.adapter_on:  # the adapter's own doing: whoever puts it in knows what to say
+            raise
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise _not_found(model, f"it cannot read a few tokens of text ({lines[0]})") from error
     silent = [layer for layer, calls in seen.states.items() if not calls]

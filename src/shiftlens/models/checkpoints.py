@@ -15,8 +15,8 @@ from shiftlens.models.address import find_address, has_two_stacks
 from shiftlens.models.checking import check_address
 from shiftlens.models.files import locate, read_config, require_weights
 from shiftlens.models.model import Model, Origin
-from shiftlens.models.picture_functions import require_sound_torchvision
-from shiftlens.models.processors import load_processor
+from shiftlens.models.processing.picture_functions import require_sound_torchvision
+from shiftlens.models.processing.processors import load_processor
 from shiftlens.models.stored import stored_types
 
 # Below this width the fused attention of a CPU costs more than it saves.

@@ -14,9 +14,9 @@ from torch import Tensor
 from shiftlens.core.errors import DataError, MismatchError
 from shiftlens.models.decoding import check_options
 from shiftlens.models.model import Model, Response
-from shiftlens.models.placeholders import placeholder_tokens
+from shiftlens.models.processing.placeholders import placeholder_tokens
+from shiftlens.models.processing.reasoning import ReasoningMarks
 from shiftlens.models.prompts import Inputs
-from shiftlens.models.reasoning import ReasoningMarks
 from shiftlens.models.stopping import Enough, RowStops
 
 

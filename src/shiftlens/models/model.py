@@ -204,7 +204,7 @@ class Model:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What decides this model's numbers, wherever its files lie; equal means the same model."""
-        from shiftlens.models.processors import describe_processor
+        from shiftlens.models.processing.processors import describe_processor
 
         adapter = self.origin.adapter if self.adapter_on else None
         return {

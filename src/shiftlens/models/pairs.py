@@ -6,11 +6,11 @@ from typing import Any
 
 from shiftlens.core.errors import DataError, MismatchError
 from shiftlens.models.adapters import Attachment, base_tensors
-from shiftlens.models.besides import processor_beside
 from shiftlens.models.checkpoints import quantisation
 from shiftlens.models.model import Model
-from shiftlens.models.placeholders import picture_token
-from shiftlens.models.processors import chat_template
+from shiftlens.models.processing.besides import processor_beside
+from shiftlens.models.processing.placeholders import picture_token
+from shiftlens.models.processing.processors import chat_template
 
 ALLOWABLE = {
     "chat template": "copy the base's chat template into the tuned model, or the other way round",

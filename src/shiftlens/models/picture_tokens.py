@@ -10,7 +10,7 @@ from torch import Tensor
 
 from shiftlens.core.errors import SteeringError
 from shiftlens.models.model import Model
-from shiftlens.models.placeholders import picture_token
+from shiftlens.models.processing.placeholders import picture_token
 
 # Settings of processors that cut a picture into tiles, when they are on.
 _TILING = ("do_image_splitting", "crop_to_patches", "do_pan_and_scan")

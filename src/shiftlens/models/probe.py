@@ -11,7 +11,7 @@ from shiftlens.core.errors import DataError, ShiftLensError
 from shiftlens.models.generation import forward
 from shiftlens.models.hooks import edit
 from shiftlens.models.model import Model
-from shiftlens.models.placeholders import placeholder_tokens
+from shiftlens.models.processing.placeholders import placeholder_tokens
 from shiftlens.models.prompts import Inputs, Turn, encode_turns
 
 _PROMPTS = ("What is in the picture?", "Describe the weather in a few words.", "yes or no")

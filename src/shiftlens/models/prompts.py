@@ -15,13 +15,13 @@ from torch import Tensor
 from shiftlens.core.errors import DataError
 from shiftlens.data.images import open_image
 from shiftlens.data.sample import Sample
-from shiftlens.models.continuing import continued
 from shiftlens.models.model import Model
-from shiftlens.models.placeholders import placeholder_tokens
-from shiftlens.models.readable import require_equal_sizes, require_readable
-from shiftlens.models.rows_alike import require_rows_alike
-from shiftlens.models.templates import places_pictures, render
-from shiftlens.models.vocabulary import require_embedded
+from shiftlens.models.processing.continuing import continued
+from shiftlens.models.processing.placeholders import placeholder_tokens
+from shiftlens.models.processing.readable import require_equal_sizes, require_readable
+from shiftlens.models.processing.rows_alike import require_rows_alike
+from shiftlens.models.processing.templates import places_pictures, render
+from shiftlens.models.processing.vocabulary import require_embedded
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shiftlens.models.fingerprints import fingerprint_tensors
-from shiftlens.models.places import brought_home, home_of, type_of
+from shiftlens.models.spread import brought_home, home_of, type_of
 
 # Pieces of names that PEFT inserts around a tensor of the base model.
 _WRAPPERS = (".base_layer", ".original_module")

@@ -7,7 +7,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from shiftlens.models.model import Model
-from shiftlens.models.placeholders import picture_token, placeholder_tokens
+from shiftlens.models.processing.placeholders import picture_token, placeholder_tokens
 from shiftlens.models.prompts import Inputs
 
 Mask = Bool[Tensor, "b t"]

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
-from shiftlens.activations.occurrences import word_spans
+from shiftlens.activations.words.occurrences import word_spans
 from shiftlens.core.errors import SteeringError
 from shiftlens.core.intervals import Interval, paired_difference, wilson
 

@@ -15,7 +15,7 @@ from shiftlens.activations.asking import readable
 from shiftlens.activations.harvesting import harvest
 from shiftlens.activations.site import Site
 from shiftlens.activations.store import ActivationStore
-from shiftlens.activations.suggesting import SaidWord, count_words, said_words
+from shiftlens.activations.words.suggesting import SaidWord, count_words, said_words
 from shiftlens.core.errors import DataError
 from shiftlens.core.intervals import Interval, wilson
 from shiftlens.core.progress import Progress

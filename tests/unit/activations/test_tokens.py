@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from shiftlens.activations import tokens
-from shiftlens.activations.occurrences import find_words, word_spans
 from shiftlens.activations.selections.reading import selection_from
 from shiftlens.activations.selections.selection import Failed, Missed, Pick, Said, Selection
 from shiftlens.activations.site import Site, site_from
+from shiftlens.activations.words.occurrences import find_words, word_spans
 from shiftlens.core.errors import SiteError
 from shiftlens.data.sample import Sample
 

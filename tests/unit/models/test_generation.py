@@ -255,7 +255,7 @@ def _prefer(head: nn.Module, token: int) -> Any:
 
 
 def test_placeholders_are_never_said(family: Model, questions: list[Sample]) -> None:
-    from shiftlens.models.placeholders import placeholder_tokens
+    from shiftlens.models.processing.placeholders import placeholder_tokens
 
     tokens = placeholder_tokens(family.hf, family.processor)
     assert tokens
@@ -315,7 +315,7 @@ def _first_token_shares(model: Model, temperature: float, n: int = 3000) -> torc
 
 def _furthest(model: Model, shares: torch.Tensor, n: int = 3000) -> float:
     """The largest distance from the model's own probabilities, in standard errors."""
-    from shiftlens.models.placeholders import placeholder_tokens
+    from shiftlens.models.processing.placeholders import placeholder_tokens
 
     logits = forward(model, encode(model, [Sample("blind", "what is the man on ?")])).logits[0, -1]
     logits[list(placeholder_tokens(model.hf, model.processor))] = -torch.inf
@@ -377,7 +377,7 @@ def test_a_cut_draw_has_no_end(tiny: Model, questions: list[Sample]) -> None:
 
 
 def test_placeholders_are_never_drawn(family: Model, questions: list[Sample]) -> None:
-    from shiftlens.models.placeholders import placeholder_tokens
+    from shiftlens.models.processing.placeholders import placeholder_tokens
 
     for token in placeholder_tokens(family.hf, family.processor):
         handle = _prefer(family.address.head(family.hf), token)

@@ -16,7 +16,7 @@ from shiftlens.core.errors import DataError, MismatchError
 from shiftlens.models.loading import load_model, load_pair
 from shiftlens.models.model import Model
 from shiftlens.models.pairs import ALLOWABLE, check_pair
-from shiftlens.models.processors import chat_template
+from shiftlens.models.processing.processors import chat_template
 
 _NEVER = "only these may differ, and only by name: " + ", ".join(ALLOWABLE)
 

@@ -15,10 +15,10 @@ from shiftlens.data.sample import Sample
 from shiftlens.models.generation import forward
 from shiftlens.models.loading import load_model
 from shiftlens.models.model import Model
-from shiftlens.models.placeholders import picture_token
-from shiftlens.models.processors import PLAIN
+from shiftlens.models.processing.placeholders import picture_token
+from shiftlens.models.processing.processors import PLAIN
+from shiftlens.models.processing.templates import render
 from shiftlens.models.prompts import Turn, encode, encode_turns
-from shiftlens.models.templates import render
 
 _STRING = "{% for message in messages %}USER: {{ message['content'] }} {% endfor %}ASSISTANT:"
 _FUSSY = (

@@ -19,9 +19,9 @@ from shiftlens.models.generation import forward
 from shiftlens.models.hooks import edit
 from shiftlens.models.loading import load_model, load_pair
 from shiftlens.models.model import Model
-from shiftlens.models.places import type_of
 from shiftlens.models.prompts import encode
 from shiftlens.models.quiet import quiet_loading
+from shiftlens.models.spread import type_of
 
 METHODS = ("torchao", "bitsandbytes-8", "bitsandbytes-4")
 HERE = [name for name in METHODS if find_spec(name.split("-")[0]) is not None]

@@ -7,7 +7,7 @@ import torch
 
 from shiftlens.data.sample import Sample
 from shiftlens.models.model import Model
-from shiftlens.models.placeholders import picture_token, placeholder_tokens
+from shiftlens.models.processing.placeholders import picture_token, placeholder_tokens
 from shiftlens.models.prompts import Inputs, encode
 from shiftlens.models.roles import Roles
 

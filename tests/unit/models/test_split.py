@@ -22,9 +22,9 @@ from shiftlens.models.generation import forward
 from shiftlens.models.hooks import edit
 from shiftlens.models.loading import load_model
 from shiftlens.models.model import Model
-from shiftlens.models.places import brought_home, home_of, is_offloaded, is_split
 from shiftlens.models.prompts import encode
 from shiftlens.models.quiet import quiet_loading
+from shiftlens.models.spread import brought_home, home_of, is_offloaded, is_split
 
 PARTS = (
     "model.vision_tower",

@@ -17,7 +17,7 @@ from shiftlens.models import training
 from shiftlens.models.fresh_adapters import fresh_adapter, recipe_from, trainable
 from shiftlens.models.generation import forward
 from shiftlens.models.model import Model
-from shiftlens.models.placeholders import placeholder_tokens
+from shiftlens.models.processing.placeholders import placeholder_tokens
 from shiftlens.models.prompts import encode
 from shiftlens.models.sampling import draw_responses
 from shiftlens.models.training import Lesson, Schedule, response_loss, train

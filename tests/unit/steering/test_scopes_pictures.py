@@ -18,7 +18,7 @@ from shiftlens.models.geometry.finding import layouts_of
 from shiftlens.models.loading import load_model
 from shiftlens.models.model import Model
 from shiftlens.models.picture_tokens import pictures_of
-from shiftlens.models.placeholders import picture_token
+from shiftlens.models.processing.placeholders import picture_token
 from shiftlens.models.prompts import Inputs, encode
 from shiftlens.steering.applying import Intervention, steer
 from shiftlens.steering.gates import When

@@ -13,7 +13,7 @@ from shiftlens.data.sample import Sample
 from shiftlens.models.generation import decode
 from shiftlens.models.loading import load_model
 from shiftlens.models.model import Model
-from shiftlens.models.placeholders import placeholder_tokens
+from shiftlens.models.processing.placeholders import placeholder_tokens
 from shiftlens.models.prompts import encode
 from shiftlens.steering.applying import Intervention, steer
 from shiftlens.steering.gates import When

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
-from shiftlens.activations.occurrences import Occurrence, find_words, word_spans
 from shiftlens.activations.selections.selection import (
     Alignment,
     Failed,
@@ -13,6 +12,7 @@ from shiftlens.activations.selections.selection import (
     Said,
     Selection,
 )
+from shiftlens.activations.words.occurrences import Occurrence, find_words, word_spans
 from shiftlens.data.sample import Sample
 
 Within = Literal["answer", "reasoning", "response"]

@@ -16,7 +16,7 @@ from shiftlens.models.geometry.layout import Layout
 from shiftlens.models.geometry.plans import Size, joint_plans, plans_of
 from shiftlens.models.geometry.telling import sizes_told, untold
 from shiftlens.models.model import Model
-from shiftlens.models.placeholders import picture_token
+from shiftlens.models.processing.placeholders import picture_token
 from shiftlens.models.prompts import Inputs
 
 

@@ -31,7 +31,7 @@ from shiftlens.models.inspecting.settings import (
 )
 from shiftlens.models.inspecting.speaking import listen
 from shiftlens.models.model import Model, Origin
-from shiftlens.models.processors import load_processor
+from shiftlens.models.processing.processors import load_processor
 from shiftlens.models.towers import vision_blocks
 
 # What configurations call the numbers by which logits are multiplied, divided or capped.

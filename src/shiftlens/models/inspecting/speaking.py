@@ -10,11 +10,11 @@ from shiftlens.models.geometry.layout import Layout
 from shiftlens.models.inspecting.firing import said
 from shiftlens.models.inspecting.inspection import Patches, TokenRoles
 from shiftlens.models.model import Model
-from shiftlens.models.placeholders import picture_token
-from shiftlens.models.processors import chat_template
+from shiftlens.models.processing.placeholders import picture_token
+from shiftlens.models.processing.processors import chat_template
+from shiftlens.models.processing.reasoning import ReasoningMarks
+from shiftlens.models.processing.templates import render
 from shiftlens.models.prompts import Turn, process
-from shiftlens.models.reasoning import ReasoningMarks
-from shiftlens.models.templates import render
 
 # Two pictures of different sizes and shapes: what stays the same for both is fixed.
 _SIZES = ((640, 480), (300, 900))

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from shiftlens.activations.occurrences import word_spans
+from shiftlens.activations.words.occurrences import word_spans
 from shiftlens.core.errors import SteeringError
 from shiftlens.steering.gates.gate import Decisions, Leaf, Reading
 

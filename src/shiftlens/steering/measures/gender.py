@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Literal
 
-from shiftlens.activations.occurrences import word_spans
+from shiftlens.activations.words.occurrences import word_spans
 from shiftlens.core.errors import SteeringError
 from shiftlens.steering import outcomes
 from shiftlens.steering.measures.gendered_words import FEMININE, FIXED, MASCULINE, SWAPS

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from shiftlens.activations.occurrences import find_words
+from shiftlens.activations.words.occurrences import find_words
 from shiftlens.core.errors import SteeringError
 from shiftlens.models.generation import decode
 from shiftlens.models.model import Model
-from shiftlens.models.placeholders import placeholder_tokens
+from shiftlens.models.processing.placeholders import placeholder_tokens
 from shiftlens.models.prompts import Inputs
 from shiftlens.steering.calls import Call
 from shiftlens.steering.scopes.scope import Scope

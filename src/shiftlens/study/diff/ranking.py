@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from shiftlens.activations import tokens
-from shiftlens.activations.occurrences import find_words
 from shiftlens.activations.selections.selection import Selection
 from shiftlens.activations.survey import Answers
+from shiftlens.activations.words.occurrences import find_words
 
 Decode = Callable[[Sequence[int]], str]
 

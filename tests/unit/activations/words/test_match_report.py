@@ -8,13 +8,14 @@ import pytest
 import torch
 from tests.builders import build_store
 
-from shiftlens.activations import match_report, tokens
+from shiftlens.activations import tokens
 from shiftlens.activations.capture import as_response
 from shiftlens.activations.harvesting import harvest
-from shiftlens.activations.match_report import MatchReport, Skipped
-from shiftlens.activations.near_words import near_words
 from shiftlens.activations.site import Site
 from shiftlens.activations.store import ActivationStore
+from shiftlens.activations.words import match_report
+from shiftlens.activations.words.match_report import MatchReport, Skipped
+from shiftlens.activations.words.near_words import near_words
 from shiftlens.core.errors import SiteError, StoreError
 from shiftlens.data.sample import Sample, Samples
 from shiftlens.models.model import Model

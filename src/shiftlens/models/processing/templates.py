@@ -5,9 +5,9 @@ from typing import Any
 
 from shiftlens.core.errors import DataError
 from shiftlens.models.model import Model
-from shiftlens.models.placeholders import placeholder_texts
-from shiftlens.models.processors import PLAIN, chat_template
-from shiftlens.models.readable import places_itself
+from shiftlens.models.processing.placeholders import placeholder_texts
+from shiftlens.models.processing.processors import PLAIN, chat_template
+from shiftlens.models.processing.readable import places_itself
 
 # A template that was not written for a list of parts prints the list itself.
 _PRINTED_LIST = ("'type'", '"type"')

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shiftlens.models.reasoning import ReasoningMarks
+from shiftlens.models.processing.reasoning import ReasoningMarks
 
 OPEN, CLOSE = 90, 91
 

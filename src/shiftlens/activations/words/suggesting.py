@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from typing import Any
 
-from shiftlens.activations.folding import fold
-from shiftlens.activations.korean_particles import is_hangul, only_particles
-from shiftlens.activations.matching_words import find_matches, is_edge, is_unspaced, split_words
-from shiftlens.activations.near_words import near_words
-from shiftlens.activations.stop_words import is_grammar
-from shiftlens.activations.token_reach import Decode, reach_of
+from shiftlens.activations.words.folding import fold
+from shiftlens.activations.words.korean_particles import is_hangul, only_particles
+from shiftlens.activations.words.matching import find_matches, is_edge, is_unspaced, split_words
+from shiftlens.activations.words.near_words import near_words
+from shiftlens.activations.words.stop_words import is_grammar
+from shiftlens.activations.words.token_reach import Decode, reach_of
 from shiftlens.core.intervals import Interval, wilson
 from shiftlens.models.model import Response
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from shiftlens.core.errors import DataError
 from shiftlens.core.manifest import digest, read_json
-from shiftlens.models.picture_functions import image_processor_for, with_working_pictures
-from shiftlens.models.processor_classes import unhidden
+from shiftlens.models.processing.picture_functions import image_processor_for, with_working_pictures
+from shiftlens.models.processing.processor_classes import unhidden
 
 PLAIN = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
 """Stands for no template: pictures and prompt as they are, for models that continue a text."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from shiftlens.core.errors import DataError
 from shiftlens.models.model import Model
-from shiftlens.models.processors import PLAIN, chat_template
+from shiftlens.models.processing.processors import PLAIN, chat_template
 
 # Inputs of families whose text looks at pictures beside it, through blocks of their own (Mllama).
 _BESIDE = ("cross_attention_mask",)

@@ -4,7 +4,7 @@ import sys
 
 import transformers
 
-from shiftlens.models.processor_classes import unhidden
+from shiftlens.models.processing.processor_classes import unhidden
 
 
 def test_a_class_that_is_there_stays_itself() -> None:

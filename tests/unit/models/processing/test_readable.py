@@ -10,8 +10,8 @@ from tests.architectures.families.tiled_gemma import build_paligemma
 from shiftlens.core.errors import DataError
 from shiftlens.models.loading import load_model
 from shiftlens.models.model import Model
+from shiftlens.models.processing.readable import needs_picture, places_itself
 from shiftlens.models.prompts import Turn, encode_turns
-from shiftlens.models.readable import needs_picture, places_itself
 
 _PICTURE = Image.new("RGB", (40, 30), (10, 200, 30))
 _SEEN = Turn("what is this ?", (_PICTURE,), name="seen")

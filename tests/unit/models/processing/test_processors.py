@@ -12,7 +12,7 @@ from tests.builders import edit_json
 from shiftlens.core.errors import DataError
 from shiftlens.models.loading import load_model
 from shiftlens.models.model import Model
-from shiftlens.models.processors import (
+from shiftlens.models.processing.processors import (
     chat_template,
     describe_processor,
     load_processor,

@@ -6,9 +6,9 @@ import torch
 from tests.architectures.families.tiled_beside import build_mllama
 from tests.architectures.families.tiled_gemma import build_gemma3, build_paligemma
 
-from shiftlens.models.continuing import continued
 from shiftlens.models.loading import load_model
 from shiftlens.models.model import Model
+from shiftlens.models.processing.continuing import continued
 
 
 def _prompts() -> dict[str, torch.Tensor]:

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from shiftlens.core.errors import DataError
-from shiftlens.models.picture_functions import (
+from shiftlens.models.processing.picture_functions import (
     InterpolationMode,
     crop,
     grayscale_to_rgb,

@@ -5,16 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from shiftlens.activations.matching_words import (
+from shiftlens.activations.selections.response import Word
+from shiftlens.activations.store import ActivationStore
+from shiftlens.activations.words.matching import (
     Match,
     Words,
     find_inside,
     find_matches,
     forms_of,
 )
-from shiftlens.activations.near_words import NearWord, near_words
-from shiftlens.activations.selections.response import Word
-from shiftlens.activations.store import ActivationStore
+from shiftlens.activations.words.near_words import NearWord, near_words
 from shiftlens.core.errors import SiteError, StoreError
 
 NOT_SAID = "not said"

@@ -3,7 +3,7 @@
 A table for the languages that models speak most, and a rule for all others.
 """
 
-from shiftlens.activations.folding import fold
+from shiftlens.activations.words.folding import fold
 
 _LISTS = {
     "en": (

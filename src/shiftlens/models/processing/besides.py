@@ -6,7 +6,7 @@ from typing import Any
 
 from shiftlens.core.errors import DataError
 from shiftlens.models.model import Model
-from shiftlens.models.processors import chat_template, load_processor
+from shiftlens.models.processing.processors import chat_template, load_processor
 
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 _PICTURES = ("processor_config.json", "preprocessor_config.json")

@@ -6,7 +6,11 @@ from typing import Any
 import pytest
 
 from shiftlens.models.model import Model
-from shiftlens.models.placeholders import picture_token, placeholder_texts, placeholder_tokens
+from shiftlens.models.processing.placeholders import (
+    picture_token,
+    placeholder_texts,
+    placeholder_tokens,
+)
 
 _WRITTEN = {
     "llava": ("<image>", ["<image>"]),

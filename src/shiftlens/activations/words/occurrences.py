@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from shiftlens.activations.matching_words import Words, find_matches
-from shiftlens.activations.token_reach import reach_of
+from shiftlens.activations.words.matching import Words, find_matches
+from shiftlens.activations.words.token_reach import reach_of
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from shiftlens.activations.folding import Folded, fold, is_ignored, needs_turkic
-from shiftlens.activations.korean_particles import is_hangul, only_particles
+from shiftlens.activations.words.folding import Folded, fold, is_ignored, needs_turkic
+from shiftlens.activations.words.korean_particles import is_hangul, only_particles
 from shiftlens.core.errors import DataError
 
 Words = Sequence[str | tuple[str, Sequence[str]]] | Mapping[str, Sequence[str]]

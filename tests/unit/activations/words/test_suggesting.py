@@ -3,9 +3,9 @@
 import pytest
 from tests.theorems.word_tokenizers import decoder_of, tokenizer_of
 
-from shiftlens.activations.folding import fold
-from shiftlens.activations.stop_words import STOP_WORDS, is_grammar
-from shiftlens.activations.suggesting import said_words
+from shiftlens.activations.words.folding import fold
+from shiftlens.activations.words.stop_words import STOP_WORDS, is_grammar
+from shiftlens.activations.words.suggesting import said_words
 from shiftlens.core.errors import DataError
 from shiftlens.models.model import Response
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from shiftlens.activations.matching_words import Match, find_inside, find_matches, forms_of
-from shiftlens.activations.occurrences import find_words, word_spans
-from shiftlens.activations.token_reach import reach_by_prefixes, reach_of
+from shiftlens.activations.words.matching import Match, find_inside, find_matches, forms_of
+from shiftlens.activations.words.occurrences import find_words, word_spans
+from shiftlens.activations.words.token_reach import reach_by_prefixes, reach_of
 from shiftlens.core.errors import DataError
 
 

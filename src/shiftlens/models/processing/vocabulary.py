@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from shiftlens.core.errors import DataError
 from shiftlens.models.model import Model
-from shiftlens.models.placeholders import placeholder_tokens
+from shiftlens.models.processing.placeholders import placeholder_tokens
 
 
 def require_embedded(model: Model, token_ids: Iterable[int]) -> None:

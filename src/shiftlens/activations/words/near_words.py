@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from shiftlens.activations.folding import fold
-from shiftlens.activations.matching_words import (
+from shiftlens.activations.words.folding import fold
+from shiftlens.activations.words.matching import (
     Words,
     find_matches,
     forms_of,

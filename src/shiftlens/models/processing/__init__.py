@@ -1,0 +1,1 @@
+"""From samples to inputs: processors of any family, their templates, tokens and limits."""
