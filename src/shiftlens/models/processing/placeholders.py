@@ -1,7 +1,8 @@
 """The tokens that stand for pictures: what a prompt, or a response, must not contain as text."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 _PICTURE = ("image_token_id", "image_token_index")
@@ -27,10 +28,18 @@ def placeholder_tokens(hf: Any, processor: Any) -> tuple[int, ...]:
 
 def placeholder_texts(processor: Any) -> tuple[str, ...]:
     """What a chat template writes for a picture or a video, as the family spells it; sorted."""
+    return _remembered(processor) if isinstance(processor, Hashable) else _spelled(processor)
+
+
+def _spelled(processor: Any) -> tuple[str, ...]:
     names = ("image_token", "image_placeholder_token", "boi_token", "video_token")
     named = [getattr(processor, name, None) for name in names]
     own = [getattr(processor.tokenizer, name, None) for name in ("image_token", "video_token")]
     return tuple(sorted({str(text) for text in (*named, *own) if text}))
+
+
+# It is asked for every sample, and processors look up slowly what they lack.
+_remembered = lru_cache(maxsize=8)(_spelled)
 
 
 def _ids(owners: tuple[Any, ...], names: tuple[str, ...]) -> list[int]:
