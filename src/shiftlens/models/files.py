@@ -7,15 +7,19 @@ from typing import Any
 from shiftlens.core.errors import DataError
 from shiftlens.data.sources import provided_model
 
-_PATTERNS = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
+_SETTINGS = ["*.json", "*.jinja", "*.model", "*.txt"]
+_WEIGHTS = ["*.safetensors"]
 
 
-def locate(name: str, revision: str | None) -> tuple[Path, str | None]:
+def locate(
+    name: str, revision: str | None, *, settings_only: bool = False
+) -> tuple[Path, str | None]:
     """Find the files of a model or an adapter; what is on the hub is downloaded once.
 
     Args:
         name: a directory, ``package:name``, or an id on the hub.
         revision: branch, tag or commit on the hub.
+        settings_only: leave the weights on the hub: what a model is can be told without them.
 
     Returns:
         the directory, and the commit if the files come from the hub.
@@ -30,10 +34,10 @@ def locate(name: str, revision: str | None) -> tuple[Path, str | None]:
         raise DataError(
             f"{name} is a file", allowed="the directory of a model, or an id on the hub"
         )
-    return _download(name, revision)
+    return _download(name, revision, _SETTINGS if settings_only else [*_SETTINGS, *_WEIGHTS])
 
 
-def _download(name: str, revision: str | None) -> tuple[Path, str | None]:
+def _download(name: str, revision: str | None, patterns: list[str]) -> tuple[Path, str | None]:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 
@@ -44,7 +48,7 @@ def _download(name: str, revision: str | None) -> tuple[Path, str | None]:
             snapshot_download(
                 name,
                 revision=revision,
-                allow_patterns=_PATTERNS,
+                allow_patterns=patterns,
                 ignore_patterns=["*/*", "consolidated*"],
             )
         )

@@ -13,6 +13,7 @@ from shiftlens.data.sources import provided_model
 from shiftlens.models.adapters import is_adapter
 from shiftlens.models.address import Address, find_address
 from shiftlens.models.checkpoints import quantisation
+from shiftlens.models.files import locate
 from shiftlens.models.inspecting.adapter_settings import (
     count_modules,
     is_pattern,
@@ -24,7 +25,6 @@ from shiftlens.models.inspecting.empty import build_empty, silence
 from shiftlens.models.inspecting.firing import prove_address, refusal, said
 from shiftlens.models.inspecting.inspection import Inspection, Logits
 from shiftlens.models.inspecting.settings import (
-    locate_settings,
     read_family,
     why_foreign,
     why_unreadable,
@@ -53,7 +53,7 @@ def inspect(name: str | Path, *, revision: str | None = None) -> Inspection:
     Raises:
         DataError: there is no such model, or its settings are not JSON.
     """
-    where = locate_settings(str(name), revision)
+    where, _ = locate(str(name), revision, settings_only=True)
     local = Path(provided_model(str(name))).expanduser().is_dir()
     if local and revision is not None:
         raise DataError(
@@ -96,7 +96,7 @@ def _inspect_adapter(where: Path, name: str) -> Inspection:
 def _beside(where: Path, base: str) -> Path:
     """Where an adapter's base is: as it is named, or relative to the adapter's directory."""
     near = where / base
-    return near if near.is_dir() else locate_settings(base, None)
+    return near if near.is_dir() else locate(base, None, settings_only=True)[0]
 
 
 def _inspect_model(where: Path, name: str) -> tuple[Inspection, nn.Module | None]:

@@ -4,48 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from shiftlens.core.errors import DataError
-from shiftlens.data.sources import provided_model
 from shiftlens.models.files import read_config
 
-_PATTERNS = ["*.json", "*.jinja", "*.model", "*.txt"]
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
-
-
-def locate_settings(name: str, revision: str | None) -> Path:
-    """The directory of a model's settings; from the hub nothing else is downloaded.
-
-    Args:
-        name: a directory, ``package:name``, or an id on the hub.
-        revision: branch, tag or commit on the hub.
-
-    Raises:
-        DataError: there is nothing of that name here, and the hub has none or is out of reach.
-    """
-    directory = Path(provided_model(name)).expanduser()
-    if directory.is_dir():
-        return directory
-    if directory.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise _unknown(name, "there is no such directory")
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(
-            snapshot_download(
-                name, revision=revision, allow_patterns=_PATTERNS, ignore_patterns=["*/*"]
-            )
-        )
-    # The hub client reports a missing repository, no network and no permission under many names.
-    except Exception as error:
-        reason = f"no such directory, and the hub: {type(error).__name__}"
-        raise _unknown(name, reason) from error
-
-
-def _unknown(name: str, reason: str) -> DataError:
-    return DataError(
-        f"no model at {name} ({reason})",
-        allowed="the directory of a model, or an id such as llava-hf/llava-1.5-7b-hf",
-        remedy="check the spelling; without a network, download its settings first",
-    )
 
 
 def read_family(where: Path, name: str) -> tuple[dict[str, Any], str]:
