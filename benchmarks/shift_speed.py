@@ -9,7 +9,7 @@ from tests.builders import build_store
 from torch import Tensor
 
 from benchmarks.figures import Figure, main
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.models.loading import load_model
 from shiftlens.shift.comparing import compare
 from shiftlens.world import models

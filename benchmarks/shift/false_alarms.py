@@ -9,7 +9,7 @@ from scipy.stats import t
 from benchmarks.figures import Figure, from_interval, share
 from benchmarks.shift.states import LAYERS, TINY, Pool, open_pool, split
 from benchmarks.shift.trials import DRAWS, PLACEBOS, K, alarms, margins, parallel, verdicts
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.core.intervals import Interval
 from shiftlens.shift.datasets import compare_datasets
 from shiftlens.shift.kinds import KEPT, UNDECIDED, kinds

@@ -16,7 +16,7 @@ from torch import Tensor
 from benchmarks.figures import Figure, share
 from benchmarks.shift.states import SCALES, Pool, judging_rows, open_pool, split
 from benchmarks.shift.trials import PLACEBOS, parallel, passed
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.shift.kinds import kinds
 from shiftlens.shift.matching import shared, shared_partners
 from shiftlens.shift.refits import Split

@@ -14,7 +14,7 @@ from scipy.stats import t
 from benchmarks.figures import Figure, from_interval
 from benchmarks.shift.states import LAYERS, Pool, open_pool
 from benchmarks.shift.trials import PLACEBOS, margins, parallel, verdicts
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.core.intervals import Interval
 from shiftlens.shift.recovery import recover
 

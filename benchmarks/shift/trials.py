@@ -7,7 +7,7 @@ from typing import TypeVar
 import torch
 
 from benchmarks.shift.states import Pool, split
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.shift.margins import Margins
 from shiftlens.shift.refits import Split
 from shiftlens.shift.verdicts import Verdicts, judge, measured

@@ -14,7 +14,7 @@ _HOMES = {
     "ConceptShift": "shiftlens.shift.concept_shift",
     "Concepts": "shiftlens.concepts.concepts",
     "DriftCallback": "shiftlens.shift.callback",
-    "KMeans": "shiftlens.concepts.kmeans",
+    "KMeans": "shiftlens.concepts.learners.kmeans",
     "ShiftLensError": "shiftlens.core.errors",
     "Site": "shiftlens.activations.site",
     "SteeringVector": "shiftlens.concepts.vectors",
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from shiftlens.activations.store import ActivationStore as ActivationStore
     from shiftlens.concepts.concepts import Concepts as Concepts
     from shiftlens.concepts.grounding.ground import ground as ground
-    from shiftlens.concepts.kmeans import KMeans as KMeans
+    from shiftlens.concepts.learners.kmeans import KMeans as KMeans
     from shiftlens.concepts.learning import learn as learn
     from shiftlens.concepts.vectors import SteeringVector as SteeringVector
     from shiftlens.core.errors import ShiftLensError as ShiftLensError

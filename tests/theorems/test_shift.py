@@ -7,7 +7,7 @@ import pytest
 import torch
 from tests.builders import plant_shift
 
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.core.errors import MismatchError
 from shiftlens.shift.matching import bijective
 from shiftlens.shift.text_and_weights import shares

@@ -8,7 +8,7 @@ import pytest
 
 from shiftlens.activations import tokens
 from shiftlens.activations.site import Site
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.data.reading import read
 from shiftlens.data.sample import Samples
 from shiftlens.models.model import Model

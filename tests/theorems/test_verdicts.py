@@ -4,7 +4,7 @@ import pytest
 import torch
 from tests.unit.shift.verdict_data import D, K, noise, planted
 
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.shift.margins import Margins
 from shiftlens.shift.matching import jaccard, shared, shared_partners
 from shiftlens.shift.refits import Split

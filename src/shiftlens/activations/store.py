@@ -67,7 +67,9 @@ class ActivationStore:
         return cls(manifest)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        if self._keep is not None:
+            return len(self._keep)
+        return sum(int(part["n"]) for part in self._manifest.ordered())
 
     def __repr__(self) -> str:
         return f"ActivationStore({len(self)} rows, {self.path}, layers {list(self.layers)})"

@@ -122,7 +122,7 @@ def _learn(
     from shiftlens.activations.site import Site
     from shiftlens.activations.tokens import last_prompt
     from shiftlens.concepts.grounding.ground import ground
-    from shiftlens.concepts.kmeans import KMeans
+    from shiftlens.concepts.learners.kmeans import KMeans
     from shiftlens.concepts.learning import learn
     from shiftlens.core.manifest import digest
 

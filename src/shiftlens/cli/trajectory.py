@@ -97,7 +97,7 @@ def trajectory(
     from shiftlens.activations.site import Site
     from shiftlens.activations.tokens import last_prompt, word
     from shiftlens.cli.trajectory_page import print_trajectory
-    from shiftlens.concepts.kmeans import KMeans
+    from shiftlens.concepts.learners.kmeans import KMeans
     from shiftlens.models.variants import load_variants
     from shiftlens.shift.margins import Margins
     from shiftlens.shift.trajectory import trajectory as follow

@@ -8,15 +8,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from shiftlens.activations.site import Site, site_from
+from shiftlens.concepts.encoders import Encoder, Nearest, restored, usual_encoder
 from shiftlens.concepts.files import load_pair, save_pair
-from shiftlens.core.errors import GroundingError, LearnError
+from shiftlens.concepts.learners.learner import Learned
+from shiftlens.core.errors import GroundingError, LearnError, MismatchError
 from shiftlens.core.shapes import Acts, Assignment, Codes, Vectors
 
-_SCHEMA = 1
+_SCHEMA = 2
+_LISTS = ("words", "contrastive", "neighbours", "images")
 KINDS = ("centroid", "direction")
 
 WordLists = tuple[tuple[str, ...], ...]
@@ -35,7 +37,10 @@ class Concepts:
         provenance: JSON: model and data.
         words: for each concept its likeliest words, best first; empty before grounding.
         contrastive: for each concept the words that it says more than the other concepts do.
+        neighbours: for each concept the said words whose mean states lie nearest to it.
         images: for each concept the ids of its most activating samples, best first.
+        encoder: how new rows are encoded; the usual one of the kind unless given.
+        decoded_with: fingerprint of the final norm and unembedding that the words were read with.
     """
 
     vectors: Vectors
@@ -47,8 +52,13 @@ class Concepts:
     words: WordLists = ()
     contrastive: WordLists = ()
     images: WordLists = ()
+    neighbours: WordLists = ()
+    encoder: Encoder = None  # pyright: ignore[reportAssignmentType]
+    decoded_with: str = ""
 
     def __post_init__(self) -> None:
+        if self.encoder is None:  # pyright: ignore[reportUnnecessaryComparison]
+            object.__setattr__(self, "encoder", usual_encoder(self.kind))
         if self.kind not in KINDS:
             raise LearnError(f"unknown kind of concepts {self.kind!r}", allowed=", ".join(KINDS))
         if len(self.sizes) != len(self.vectors):
@@ -64,23 +74,40 @@ class Concepts:
         """Width of the residual stream."""
         return self.vectors.shape[1]
 
+    @property
+    def learned(self) -> Learned:
+        """The same concepts without site, words and pictures."""
+        return Learned(self.vectors, self.kind, self.sizes, {}, self.encoder)
+
     def distances(self, acts: Acts) -> Codes:
-        """Euclidean distance of each row to each concept: (n, k)."""
+        """Euclidean distance of each row to each concept, in the concepts' space: (n, k).
+
+        Raises:
+            LearnError: the concepts are directions, or the rows are of another width.
+        """
         self._require_width(acts)
-        return torch.cdist(acts.float(), self.vectors)
+        if not isinstance(self.encoder, Nearest):
+            raise LearnError(
+                "directions have no distance to a state", allowed="encode: how active each one is"
+            )
+        return self.encoder.distances(acts, self.vectors)
 
     def assign(self, acts: Acts) -> Assignment:
-        """Index of the concept that each row belongs to: nearest centroid, or largest code."""
-        if self.kind == "centroid":
-            return self.distances(acts).argmin(dim=1)
-        return self.encode(acts).argmax(dim=1)
+        """Concept that each row belongs to: the nearest centroid, or the largest positive code.
+
+        A row on which no direction is active belongs to none: -1 (``NO_CONCEPT``).
+        """
+        self._require_width(acts)
+        return self.encoder.assign(acts, self.vectors)
 
     def encode(self, acts: Acts) -> Codes:
-        """Codes of new rows: one-hot for centroids, projections for directions."""
+        """Codes of new rows (n, k): one-hot for centroids, otherwise the learner's own."""
         self._require_width(acts)
-        if self.kind == "centroid":
-            return torch.nn.functional.one_hot(self.assign(acts), self.k).float()
-        return acts.float() @ torch.nn.functional.normalize(self.vectors, dim=1).T
+        return self.encoder.encode(acts, self.vectors)
+
+    def reconstruct(self, codes: Codes) -> Acts:
+        """States (n, d) that codes stand for."""
+        return self.encoder.reconstruct(codes, self.vectors)
 
     def find(self, concept: int | str) -> int:
         """Index of a concept given by its index, or by a word that it says.
@@ -109,37 +136,73 @@ class Concepts:
         )
 
     def grounded(
-        self, *, words: WordLists, contrastive: WordLists, images: WordLists
+        self,
+        *,
+        words: WordLists,
+        contrastive: WordLists,
+        images: WordLists,
+        neighbours: WordLists = (),
+        decoded_with: str = "",
     ) -> "Concepts":
         """The same concepts with words and images."""
-        return replace(self, words=words, contrastive=contrastive, images=images)
+        return replace(
+            self,
+            words=words,
+            contrastive=contrastive,
+            images=images,
+            neighbours=neighbours,
+            decoded_with=decoded_with,
+        )
+
+    def require_same_readout(self, fingerprint: str) -> None:
+        """Refuse to read words of one head beside those of another.
+
+        Raises:
+            MismatchError: the words were read with another final norm and unembedding.
+        """
+        if self.decoded_with and self.decoded_with != fingerprint:
+            raise MismatchError(
+                "the words of these concepts were read with another final norm and unembedding",
+                allowed=f"fingerprint {self.decoded_with}, not {fingerprint}",
+                remedy="ground them again with this model",
+            )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor: the vectors, and what the encoder needs."""
+        encoder = {f"encoder.{name}": tensor for name, tensor in self.encoder.tensors().items()}
+        return {"vectors": self.vectors, **encoder}
 
     def to_data(self) -> dict[str, Any]:
-        """Everything but the vectors, as JSON."""
+        """Everything but the tensors, as JSON."""
         return {
             "kind": self.kind,
             "site": self.site.describe(),
             "sizes": list(self.sizes),
             "learner": dict(self.learner),
             "provenance": dict(self.provenance),
-            "words": self.words,
-            "contrastive": self.contrastive,
-            "images": self.images,
+            "encoder": self.encoder.describe(),
+            "decoded_with": self.decoded_with,
+            **{name: getattr(self, name) for name in _LISTS},
         }
 
     @classmethod
-    def from_data(cls, vectors: Tensor, data: Mapping[str, Any]) -> "Concepts":
-        """The concepts that ``to_data`` described."""
+    def from_data(cls, tensors: Mapping[str, Tensor], data: Mapping[str, Any]) -> "Concepts":
+        """The concepts that ``to_data`` and ``tensors`` described.
+
+        Files of schema 1 know no encoder: theirs is the usual one of the kind.
+        """
         rest = dict(data)
-        lists: dict[str, Any] = {
-            name: _tuples(rest.pop(name)) for name in ("words", "contrastive", "images")
-        }
+        lists: dict[str, Any] = {name: _tuples(rest.pop(name, ())) for name in _LISTS}
         site, sizes = site_from(rest.pop("site")), tuple(rest.pop("sizes"))
-        return cls(vectors, site=site, sizes=sizes, **rest, **lists)
+        described = rest.pop("encoder", None)
+        inside = {key[8:]: one for key, one in tensors.items() if key.startswith("encoder.")}
+        encoder = restored(described, inside) if described else usual_encoder(rest["kind"])
+        vectors = tensors["vectors"]
+        return cls(vectors, site=site, sizes=sizes, encoder=encoder, **rest, **lists)
 
     def save(self, path: str | Path) -> None:
         """Write ``path.safetensors`` and ``path.json``."""
-        save_pair(Path(path), "concepts", _SCHEMA, {"vectors": self.vectors}, self.to_data())
+        save_pair(Path(path), "concepts", _SCHEMA, self.tensors(), self.to_data())
 
     @classmethod
     def load(cls, path: str | Path) -> "Concepts":
@@ -148,8 +211,8 @@ class Concepts:
         Raises:
             StoreError: missing, damaged, or something else.
         """
-        tensors, data = load_pair(Path(path), "concepts", _SCHEMA)
-        return cls.from_data(tensors["vectors"], data)
+        tensors, data = load_pair(Path(path), "concepts", _SCHEMA, oldest=1)
+        return cls.from_data(tensors, data)
 
     def _require_width(self, acts: Tensor) -> None:
         if acts.ndim != 2 or acts.shape[1] != self.d:

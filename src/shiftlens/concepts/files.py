@@ -32,8 +32,16 @@ def save_pair(path: Path, kind: str, schema: int, tensors: dict[str, Tensor], da
     write_json(path.with_name(path.name + ".json"), {**head, "data": data})
 
 
-def load_pair(path: Path, kind: str, schema: int) -> tuple[dict[str, Tensor], Any]:
+def load_pair(
+    path: Path, kind: str, schema: int, *, oldest: int | None = None
+) -> tuple[dict[str, Tensor], Any]:
     """Read what ``save_pair`` wrote.
+
+    Args:
+        path: without an ending.
+        kind: what it must be.
+        schema: the version of today.
+        oldest: the oldest version that can still be read; only today's unless given.
 
     Raises:
         StoreError: missing, damaged, of another kind or schema, or two halves that do not match.
@@ -41,10 +49,11 @@ def load_pair(path: Path, kind: str, schema: int) -> tuple[dict[str, Tensor], An
     arrays = path.with_name(path.name + ".safetensors")
     head = read_json(path.with_name(path.name + ".json"))
     found = (head.get("kind"), head.get("schema")) if isinstance(head, dict) else (None, None)
-    if found != (kind, schema):
+    readable = range(schema if oldest is None else oldest, schema + 1)
+    if found[0] != kind or found[1] not in readable:
         raise StoreError(
             f"{path}.json holds {found[0]!r} of schema {found[1]!r}",
-            allowed=f"{kind!r} of schema {schema}",
+            allowed=f"{kind!r} of schema {' or '.join(map(str, readable))}",
         )
     if not arrays.exists() or sha256_file(arrays) != head["sha256"]:
         raise StoreError(f"{arrays} is missing, or is not the one that {path.name}.json belongs to")

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from shiftlens.concepts.learner import ConceptLearner, Learned
+from shiftlens.concepts.learners.learner import ConceptLearner, Learned
 from shiftlens.core.errors import MismatchError
 from shiftlens.core.progress import Progress, Silent
 from shiftlens.shift.effects import STATISTICS, Cells, Everywhere, effects, spread

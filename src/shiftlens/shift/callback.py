@@ -11,7 +11,7 @@ from transformers import TrainerCallback
 
 from shiftlens.activations.site import Site
 from shiftlens.concepts.concepts import Concepts
-from shiftlens.concepts.learner import ConceptLearner
+from shiftlens.concepts.learners.learner import ConceptLearner
 from shiftlens.core.errors import DataError, MachineError, MismatchError
 from shiftlens.core.manifest import read_json, write_json
 from shiftlens.data.sample import Samples

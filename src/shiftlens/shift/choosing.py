@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from shiftlens.concepts.learner import ConceptLearner
+from shiftlens.concepts.learners.learner import ConceptLearner
 from shiftlens.core.errors import LearnError
 from shiftlens.core.shapes import Acts
 from shiftlens.shift.matching import shared, shared_partners

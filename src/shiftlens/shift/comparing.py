@@ -9,7 +9,7 @@ from shiftlens.activations.store import ActivationStore, paired
 from shiftlens.concepts.concepts import Concepts
 from shiftlens.concepts.grounding.ground import ground
 from shiftlens.concepts.grounding.words import reading, state_scores, top_words
-from shiftlens.concepts.learner import ConceptLearner
+from shiftlens.concepts.learners.learner import ConceptLearner
 from shiftlens.concepts.learning import learn
 from shiftlens.core.errors import LearnError, MismatchError
 from shiftlens.core.progress import Progress

@@ -164,11 +164,12 @@ class ConceptShift:
 
     def save(self, path: str | Path) -> None:
         """Write ``path.safetensors`` and ``path.json``."""
-        tensors: dict[str, Tensor] = {
-            "base": self.base.vectors,
-            "tuned": self.tuned.vectors,
-            "shift": self.vectors,
-        }
+        sides = {"base": self.base, "tuned": self.tuned}
+        tensors: dict[str, Tensor] = {"shift": self.vectors}
+        for name, side in sides.items():
+            parts = side.tensors()
+            tensors[name] = parts.pop("vectors")
+            tensors |= {f"{name}.{part}": tensor for part, tensor in parts.items()}
         data = {"base": self.base.to_data(), "tuned": self.tuned.to_data(), **self._plain()}
         save_pair(Path(path), "concept shift", _SCHEMA, tensors, data)
 
@@ -180,8 +181,7 @@ class ConceptShift:
             StoreError: missing, damaged, or something else.
         """
         tensors, data = load_pair(Path(path), "concept shift", _SCHEMA)
-        base = Concepts.from_data(tensors["base"], data.pop("base"))
-        tuned = Concepts.from_data(tensors["tuned"], data.pop("tuned"))
+        base, tuned = (_side(tensors, data.pop(name), name) for name in ("base", "tuned"))
         lists = {name: tuple(data.pop(name)) for name in _LISTS}
         words = tuple(tuple(words) for words in data.pop("shifted_words"))
         return cls(base, tuned, tensors["shift"], shifted_words=words, **lists, **data)
@@ -203,3 +203,11 @@ class ConceptShift:
 
 
 _LISTS = ("nearest", "bijective", "cosine", "consistency", "consistency_published", "lost")
+
+
+def _side(tensors: Mapping[str, Tensor], data: Mapping[str, Any], name: str) -> Concepts:
+    """The concepts of one side of a saved shift."""
+    inside = {
+        key[len(name) + 1 :]: one for key, one in tensors.items() if key.startswith(f"{name}.")
+    }
+    return Concepts.from_data({"vectors": tensors[name], **inside}, data)

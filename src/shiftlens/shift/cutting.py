@@ -9,7 +9,7 @@ from torch import Tensor
 
 from shiftlens.activations.store import ActivationStore, paired
 from shiftlens.concepts.concepts import Concepts
-from shiftlens.concepts.learner import ConceptLearner, Learned
+from shiftlens.concepts.learners.learner import ConceptLearner, Learned
 from shiftlens.concepts.learning import learn
 from shiftlens.core.errors import LearnError
 from shiftlens.shift.effects import group_numbers
@@ -62,7 +62,7 @@ class Cutting:
     @cached_property
     def learned(self) -> Learned:
         """The same, bare."""
-        return Learned(self.concepts.vectors, self.concepts.kind, self.concepts.sizes, {})
+        return self.concepts.learned
 
     @property
     def sizes(self) -> dict[str, int]:

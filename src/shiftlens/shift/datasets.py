@@ -16,7 +16,7 @@ from torch import Tensor
 
 from shiftlens.activations.store import ActivationStore
 from shiftlens.concepts.concepts import Concepts
-from shiftlens.concepts.learner import ConceptLearner, Learned
+from shiftlens.concepts.learners.learner import ConceptLearner, Learned
 from shiftlens.concepts.learning import learn
 from shiftlens.core.errors import LearnError, MismatchError
 from shiftlens.core.intervals import Interval
@@ -128,7 +128,7 @@ def compare_datasets(
     _require_datasets(first, second)
     data, estimation = _data(first, second, layer, learner, seed)
     concepts = learn(first.at_rows(estimation.tolist()), learner, layer=layer)
-    learned = Learned(concepts.vectors, concepts.kind, concepts.sizes, {})
+    learned = concepts.learned
     values, shares = _measure(data, learned, (None, None))
     refits = _refits(data, learner, learned, seed, draws, progress or Silent())
     errors, width = simultaneous(values, refits)

@@ -9,7 +9,7 @@ import torch
 from shiftlens.activations.site import Site
 from shiftlens.concepts.concepts import Concepts
 from shiftlens.concepts.grounding.words import contrast, state_scores, top_words
-from shiftlens.concepts.learner import ConceptLearner
+from shiftlens.concepts.learners.learner import ConceptLearner
 from shiftlens.core.errors import GroundingError
 from shiftlens.core.shapes import Acts, Assignment
 from shiftlens.models.model import Model

@@ -16,7 +16,7 @@ import torch
 
 from shiftlens.activations.store import ActivationStore, paired
 from shiftlens.concepts.grounding.words import reading, state_scores, top_words
-from shiftlens.concepts.learner import ConceptLearner
+from shiftlens.concepts.learners.learner import ConceptLearner
 from shiftlens.core.shapes import Vectors
 from shiftlens.models.readout import Readout
 from shiftlens.shift.matching import bijective

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shiftlens.concepts.learner import ConceptLearner, Learned
+from shiftlens.concepts.learners.learner import ConceptLearner, Learned
 from shiftlens.core.progress import Progress, Silent
 from shiftlens.shift.refits import Split, resample
 

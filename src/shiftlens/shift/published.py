@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from shiftlens.concepts.grounding.words import state_scores, top_words
-from shiftlens.concepts.learner import ConceptLearner
+from shiftlens.concepts.learners.learner import ConceptLearner
 from shiftlens.core.shapes import Acts, Vectors
 from shiftlens.models.readout import Readout
 from shiftlens.shift.controls import control_shifts, random_partition

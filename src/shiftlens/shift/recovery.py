@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from shiftlens.concepts.learner import ConceptLearner
+from shiftlens.concepts.learners.learner import ConceptLearner
 from shiftlens.core.errors import LearnError
 from shiftlens.core.intervals import Interval
 from shiftlens.core.progress import Progress, Silent

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shiftlens.concepts.learner import ConceptLearner, Learned
+from shiftlens.concepts.learners.learner import ConceptLearner, Learned
 from shiftlens.core.progress import Progress, Silent
 from shiftlens.shift.effects import Cells, Everywhere, effects
 from shiftlens.shift.matching import shared, shared_partners

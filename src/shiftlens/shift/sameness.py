@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shiftlens.concepts.learner import ConceptLearner, Learned
+from shiftlens.concepts.learners.learner import ConceptLearner, Learned
 from shiftlens.core.intervals import Interval, percentile
 from shiftlens.core.progress import Progress, Silent
 from shiftlens.shift.halves import cut

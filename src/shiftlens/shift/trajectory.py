@@ -18,7 +18,7 @@ from shiftlens.activations.site import Site
 from shiftlens.activations.store import ActivationStore
 from shiftlens.concepts.concepts import Concepts
 from shiftlens.concepts.grounding.ground import ground
-from shiftlens.concepts.learner import ConceptLearner, Learned
+from shiftlens.concepts.learners.learner import ConceptLearner, Learned
 from shiftlens.core.errors import DataError, MismatchError, SiteError
 from shiftlens.core.intervals import Interval, wilson
 from shiftlens.core.progress import Progress, Silent

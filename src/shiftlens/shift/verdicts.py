@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from shiftlens.concepts.learner import ConceptLearner, Learned
+from shiftlens.concepts.learners.learner import ConceptLearner, Learned
 from shiftlens.core.progress import Progress
 from shiftlens.shift.effects import STATISTICS, Cells, pictures
 from shiftlens.shift.margins import Margins

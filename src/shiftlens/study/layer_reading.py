@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.core.intervals import Interval, bootstrap
 from shiftlens.core.shapes import Acts
 from shiftlens.models.readout import Readout

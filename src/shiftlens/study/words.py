@@ -11,7 +11,7 @@ from shiftlens.study.experiment import WordsSpec
 
 if TYPE_CHECKING:
     from shiftlens.activations.store import ActivationStore
-    from shiftlens.concepts.kmeans import KMeans
+    from shiftlens.concepts.learners.kmeans import KMeans
 
 _TEXTS = ("base", "on_base_text", "tuned")
 _RANDOM_DRAWS = 5
@@ -115,15 +115,15 @@ def _stores(context: Context, spec: WordsSpec, harvested: Result) -> "list[Activ
 
 
 def _learner(context: Context, spec: WordsSpec) -> "KMeans":
-    from shiftlens.concepts.kmeans import KMeans
+    from shiftlens.concepts.learners.kmeans import KMeans
 
     return KMeans(k=spec.k, seed=context.experiment.seed)
 
 
 def _learn(context: Context, spec: WordsSpec, harvested: Result) -> Result:
     """Concepts of the base model, and how well they agree with what is known of the pictures."""
-    from shiftlens.concepts.baselines import RandomSamples
     from shiftlens.concepts.grounding.ground import ground
+    from shiftlens.concepts.learners.baselines import RandomSamples
     from shiftlens.concepts.learning import learn
     from shiftlens.concepts.quality import agreement, explained
 

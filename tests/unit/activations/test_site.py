@@ -12,7 +12,7 @@ from shiftlens.activations.harvesting import harvest
 from shiftlens.activations.site import Site, site_from
 from shiftlens.concepts.grounding.ground import ground
 from shiftlens.concepts.grounding.words import reading, state_scores
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.concepts.learning import learn
 from shiftlens.core.errors import MismatchError, SiteError, SteeringError
 from shiftlens.data.sample import Sample, Samples

@@ -10,7 +10,7 @@ from tests.builders import build_store
 from shiftlens.activations.site import Site
 from shiftlens.activations.tokens import word
 from shiftlens.concepts.concepts import Concepts
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.concepts.learning import learn
 from shiftlens.concepts.quality import agreement, explained
 from shiftlens.concepts.vectors import SteeringVector
@@ -173,7 +173,7 @@ def test_two_halves_of_different_results_are_refused(tmp_path: Path) -> None:
 
 def test_concepts_are_no_steering_vector(tmp_path: Path) -> None:
     _concepts().save(tmp_path / "c")
-    with pytest.raises(StoreError, match="holds 'concepts' of schema 1") as caught:
+    with pytest.raises(StoreError, match="holds .concepts. of schema 2") as caught:
         SteeringVector.load(tmp_path / "c")
     assert "'steering vector' of schema 1" in str(caught.value)
 

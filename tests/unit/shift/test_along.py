@@ -7,7 +7,7 @@ import pytest
 import torch
 from tests.unit.shift.verdict_data import K, planted
 
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.core.errors import MismatchError
 from shiftlens.shift.along import Along, follow
 from shiftlens.shift.drift import drift

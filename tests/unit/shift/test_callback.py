@@ -15,7 +15,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from shiftlens.activations import tokens
 from shiftlens.activations.site import Site
 from shiftlens.concepts.concepts import Concepts
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.core.errors import DataError, LearnError, MismatchError, SiteError
 from shiftlens.core.manifest import read_json
 from shiftlens.data.sample import Sample, Samples

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tests.unit.shift.verdict_data import planted
 
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.core.errors import LearnError
 from shiftlens.shift.choosing import choose_k, stability
 

@@ -7,7 +7,7 @@ import torch
 from tests.builders import build_store, plant_shift
 
 from shiftlens.activations.store import ActivationStore
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.core.errors import (
     GroundingError,
     LearnError,

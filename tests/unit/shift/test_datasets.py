@@ -8,7 +8,7 @@ from tests.builders import build_store
 from tests.unit.shift.verdict_data import noise
 
 from shiftlens.activations.store import ActivationStore
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.core.errors import LearnError, MismatchError
 from shiftlens.shift.datasets import DatasetShift, compare_datasets
 

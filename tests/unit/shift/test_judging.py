@@ -5,7 +5,7 @@ import pytest
 import torch
 from tests.builders import plant_shift
 
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.shift.halves import Halves, Pairs
 from shiftlens.shift.judging import choose_strength, cosine_curve, fit_half, judge
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.shift.kinds import BORN, KEPT, MERGED, SPLIT, UNDECIDED, VANISHED, Kinds, fate, kinds
 from shiftlens.shift.refits import Split
 

@@ -7,7 +7,7 @@ import torch
 from tests.builders import build_store, plant_shift
 
 from shiftlens.activations.store import ActivationStore
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.concepts.learning import learn
 from shiftlens.core.errors import MismatchError
 from shiftlens.shift.layers import shifts_by_layer

@@ -3,7 +3,7 @@
 import pytest
 from tests.builders import plant_shift
 
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.models.model import Model
 from shiftlens.shift.published import PublishedRecovery, recover_published
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tests.builders import plant_shift
 
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.core.errors import LearnError
 from shiftlens.core.intervals import Interval
 from shiftlens.core.progress import Silent
@@ -156,7 +156,7 @@ def test_a_share_of_the_ceiling_is_one_for_k_means() -> None:
 
 
 def test_twin_vectors_that_are_no_means_stay_below_the_ceiling() -> None:
-    from shiftlens.concepts.baselines import RandomSamples
+    from shiftlens.concepts.learners.baselines import RandomSamples
 
     base, tuned, _ = plant_shift()
     found = recover(base, tuned, _ids(240), RandomSamples(k=4), draws=20)

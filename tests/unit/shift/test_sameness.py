@@ -4,7 +4,7 @@ import math
 
 from tests.unit.shift.verdict_data import K, planted
 
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.shift.sameness import Sameness, sameness
 
 

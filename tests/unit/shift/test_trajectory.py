@@ -13,7 +13,7 @@ from shiftlens.activations import tokens
 from shiftlens.activations.site import Site
 from shiftlens.activations.store import ActivationStore
 from shiftlens.concepts.concepts import Concepts
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.core.errors import DataError, LearnError, MismatchError, SiteError
 from shiftlens.data.sample import Sample, Samples
 from shiftlens.models.loading import load_model

@@ -8,7 +8,7 @@ import torch
 from tests.builders import build_store
 
 from shiftlens.activations.store import ActivationStore
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.concepts.learning import learn
 from shiftlens.shift.vectors import consistency, shift_vectors, spectrum
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.unit.shift.verdict_data import K, planted
 
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.shift.margins import Margins
 from shiftlens.shift.refits import Refits, Split, refit
 from shiftlens.shift.verdicts import (

@@ -9,7 +9,7 @@ from tests.builders import build_store, build_vector
 from shiftlens.activations.site import Site
 from shiftlens.activations.store import ActivationStore
 from shiftlens.concepts.concepts import Concepts
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.concepts.learning import learn
 from shiftlens.concepts.vectors import SteeringVector
 from shiftlens.core.errors import MismatchError, SiteError, SteeringError, StoreError

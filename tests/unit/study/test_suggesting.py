@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.core.errors import DataError, LearnError, SiteError
 from shiftlens.data.reading import read
 from shiftlens.data.sample import Sample, Samples

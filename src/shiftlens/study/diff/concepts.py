@@ -12,8 +12,8 @@ from shiftlens.activations.store import ActivationStore, paired
 from shiftlens.activations.survey import Answers, Survey
 from shiftlens.concepts.concepts import Concepts
 from shiftlens.concepts.grounding.ground import ground
-from shiftlens.concepts.kmeans import KMeans
-from shiftlens.concepts.learner import Learned
+from shiftlens.concepts.learners.kmeans import KMeans
+from shiftlens.concepts.learners.learner import Learned
 from shiftlens.concepts.learning import learn
 from shiftlens.core.errors import LearnError
 from shiftlens.core.progress import Progress
@@ -193,7 +193,7 @@ def _learned(
     for store, model in zip((sides.base, sides.tuned), models, strict=True):
         part = store.at_rows(rows)
         concepts = learn(part, learner, layer=sides.layer)
-        bare.append(Learned(concepts.vectors, concepts.kind, concepts.sizes, {}))
+        bare.append(concepts.learned)
         words = {"n_words": options.n_words, "stop_words": options.stop_words}
         grounded.append(ground(concepts, part, model.readout, **words))  # pyright: ignore[reportArgumentType]
     a, b = (s.at_rows(rows).states(sides.layer) for s in (sides.base, sides.tuned))

@@ -16,7 +16,7 @@ from shiftlens.activations import tokens
 from shiftlens.activations.selections.selection import Selection
 from shiftlens.activations.site import Site
 from shiftlens.activations.store import ActivationStore, Row, paired
-from shiftlens.concepts.learner import Learned
+from shiftlens.concepts.learners.learner import Learned
 from shiftlens.core.errors import LearnError
 from shiftlens.core.manifest import digest
 from shiftlens.models.model import Model

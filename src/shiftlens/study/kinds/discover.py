@@ -72,7 +72,7 @@ def _concepts(trial: Trial, spec: DiscoverSpec) -> "Concepts":
     from shiftlens.activations import tokens
     from shiftlens.activations.site import Site
     from shiftlens.concepts.grounding.ground import ground
-    from shiftlens.concepts.kmeans import KMeans
+    from shiftlens.concepts.learners.kmeans import KMeans
     from shiftlens.concepts.learning import learn
 
     experiment = trial.context.experiment

@@ -91,7 +91,7 @@ def _figures(trial: Trial, spec: NeutralSpec, on: Judged) -> None:
 def _interventions(
     trial: Trial, spec: NeutralSpec, store: "ActivationStore"
 ) -> "list[Intervention]":
-    from shiftlens.concepts.kmeans import KMeans
+    from shiftlens.concepts.learners.kmeans import KMeans
     from shiftlens.concepts.learning import learn
     from shiftlens.steering.directions import mean_difference
     from shiftlens.steering.gates import AboutToSay, NearestConcept, TwoPassGate

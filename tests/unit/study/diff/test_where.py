@@ -12,7 +12,7 @@ from shiftlens.activations import tokens
 from shiftlens.activations.harvesting import harvest
 from shiftlens.activations.site import Site
 from shiftlens.activations.store import ActivationStore
-from shiftlens.concepts.kmeans import KMeans
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.data.reading import read
 from shiftlens.data.sample import Sample, Samples
 from shiftlens.models.model import Model

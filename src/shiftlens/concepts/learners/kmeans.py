@@ -13,7 +13,7 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from shiftlens.concepts.learner import ConceptLearner, Learned, learners
+from shiftlens.concepts.learners.learner import ConceptLearner, Fitting, Learned, View, learners
 from shiftlens.core.shapes import Acts
 
 
@@ -42,34 +42,57 @@ class KMeans(ConceptLearner):
     n_starts: int = 4
     max_iter: int = 100
     tol: float = 1e-4
+    space: str = "raw"
 
-    def fit(self, acts: Acts) -> Learned:
-        """Learn centroids; see ``ConceptLearner.fit``."""
-        data = self.check(acts)
+    def begin(self, view: View) -> "_KMeansFit":
+        """Learn centroids; see ``ConceptLearner.begin``."""
+        return _KMeansFit(self, view)
+
+
+class _KMeansFit(Fitting):
+    """For now: every row in memory."""
+
+    def __init__(self, options: KMeans, view: View) -> None:
+        self._options = options
+        self._chunks: list[Tensor] = []
+
+    def update(self, states: Acts, numbers: Tensor) -> None:
+        """Keep the rows."""
+        self._chunks.append(states)
+
+    def end_pass(self) -> bool:
+        """One pass is enough."""
+        return False
+
+    def learned(self) -> Learned:
+        """Run all starts."""
+        options = self._options
+        data = torch.cat(self._chunks)
         # Centring changes nothing in the result and keeps float32 distances exact.
         mean = data.mean(dim=0)
         centred = data - mean
-        rng = np.random.default_rng(self.seed)
-        runs = [self._run(centred, rng) for _ in range(self.n_starts)]
+        rng = np.random.default_rng(options.seed)
+        runs = [self._run(centred, rng) for _ in range(options.n_starts)]
         centroids, labels, objective, iterations = min(runs, key=lambda run: run[2])
-        sizes = tuple(torch.bincount(labels, minlength=self.k).tolist())
+        sizes = tuple(torch.bincount(labels, minlength=options.k).tolist())
         report = {
             "objective": objective,
             "iterations": iterations,
-            "converged": iterations < self.max_iter,
+            "converged": iterations < options.max_iter,
         }
         return Learned(centroids + mean, "centroid", sizes, report)
 
     def _run(self, data: Tensor, rng: Generator) -> tuple[Tensor, Tensor, float, int]:
+        options = self._options
         lengths = data.square().sum(dim=1)
-        centroids = _plus_plus(data, lengths, self.k, rng)
-        limit = self.tol * float(data.var(dim=0, correction=0).mean())
+        centroids = _plus_plus(data, lengths, options.k, rng)
+        limit = options.tol * float(data.var(dim=0, correction=0).mean())
         iterations, shift = 0, float("inf")
-        while shift > limit and iterations < self.max_iter:
+        while shift > limit and iterations < options.max_iter:
             iterations += 1
             squared = _squared_distances(data, lengths, centroids)
             labels = squared.argmin(dim=1)
-            moved = _means(data, labels, squared, self.k)
+            moved = _means(data, labels, squared, options.k)
             shift = float((moved - centroids).square().sum())
             centroids = moved
         squared = _squared_distances(data, lengths, centroids)

@@ -5,9 +5,9 @@ import pytest
 import torch
 from sklearn.cluster import KMeans as Oracle
 
-from shiftlens.concepts.baselines import RandomSamples
-from shiftlens.concepts.kmeans import KMeans, _means
-from shiftlens.concepts.learner import learners
+from shiftlens.concepts.learners.baselines import RandomSamples
+from shiftlens.concepts.learners.kmeans import KMeans, _means
+from shiftlens.concepts.learners.learner import learners
 from shiftlens.core.errors import LearnError, ShiftLensError
 
 

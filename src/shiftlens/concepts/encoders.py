@@ -1,0 +1,149 @@
+"""How new rows are encoded: the second half of a learner, kept with the concepts that it learned.
+
+acts (n, d), vectors (k, d) in the residual stream's coordinates, codes (n, k).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize, one_hot
+
+from shiftlens.concepts.space import RAW, Space
+from shiftlens.core.errors import StoreError
+from shiftlens.core.registry import Registry
+from shiftlens.core.shapes import Acts, Assignment, Codes, Vectors
+
+NO_CONCEPT = -1
+"""What a row is assigned to that no concept is active on."""
+
+encoders: Registry[type["Encoder"]] = Registry("encoder")
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder(ABC):
+    """Codes of rows, given the concepts; a row's codes do not depend on the rows beside it.
+
+    Attributes:
+        space: the coordinates in which it works; vectors are given in the residual stream's.
+    """
+
+    name: ClassVar[str]
+    space: Space = field(default=RAW, kw_only=True)
+
+    @abstractmethod
+    def encode(self, acts: Acts, vectors: Vectors) -> Codes:
+        """Codes (n, k), float32, on the device of ``acts``."""
+
+    @abstractmethod
+    def reconstruct(self, codes: Codes, vectors: Vectors) -> Acts:
+        """States (n, d) that the codes stand for, in the residual stream's coordinates."""
+
+    def assign(self, acts: Acts, vectors: Vectors) -> Assignment:
+        """Concept of each row: the largest positive code, or ``NO_CONCEPT`` where there is none."""
+        best = self.encode(acts, vectors).max(dim=1)
+        return torch.where(best.values > 0, best.indices, NO_CONCEPT)
+
+    def settings(self) -> dict[str, Any]:
+        """Options as JSON, without the space."""
+        return {}
+
+    def own_tensors(self) -> dict[str, Tensor]:
+        """Tensors beside the vectors, without the space's."""
+        return {}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor that ``restored`` needs."""
+        space = {f"space.{name}": tensor for name, tensor in self.space.tensors().items()}
+        return {**self.own_tensors(), **space}
+
+    def describe(self) -> dict[str, Any]:
+        """JSON that ``restored`` needs."""
+        return {"name": self.name, "space": self.space.name, **self.settings()}
+
+
+def restored(described: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Encoder:
+    """The encoder that ``describe`` and ``tensors`` told of.
+
+    Raises:
+        StoreError: an encoder of this name, with these parts, does not exist.
+    """
+    settings = dict(described)
+    kind = encoders.get(settings.pop("name"))
+    inside = {key[6:]: value for key, value in tensors.items() if key.startswith("space.")}
+    own = {key: value for key, value in tensors.items() if not key.startswith("space.")}
+    space = Space.restored(settings.pop("space", "raw"), inside)
+    try:
+        return kind(**settings, **own, space=space)
+    except TypeError as error:
+        raise StoreError(
+            f"the encoder {described.get('name')!r} cannot be read ({error})"
+        ) from error
+
+
+@encoders.register("nearest")
+@dataclass(frozen=True, eq=False)
+class Nearest(Encoder):
+    """One-hot codes: the nearest centroid, by Euclidean distance in the space."""
+
+    name: ClassVar[str] = "nearest"
+
+    def distances(self, acts: Acts, vectors: Vectors) -> Codes:
+        """Euclidean distance of each row to each centroid."""
+        into = self.space.into
+        return torch.cdist(into(acts), into(vectors.to(acts.device)))
+
+    def assign(self, acts: Acts, vectors: Vectors) -> Assignment:
+        """Index of the nearest centroid."""
+        return self.distances(acts, vectors).argmin(dim=1)
+
+    def encode(self, acts: Acts, vectors: Vectors) -> Codes:
+        """See ``Encoder.encode``."""
+        return one_hot(self.assign(acts, vectors), len(vectors)).float()
+
+    def reconstruct(self, codes: Codes, vectors: Vectors) -> Acts:
+        """See ``Encoder.reconstruct``."""
+        return codes @ vectors.to(codes.device)
+
+
+@encoders.register("projection")
+@dataclass(frozen=True, eq=False)
+class Projection(Encoder):
+    """Signed codes: scalar products with the directions, taken as of unit length.
+
+    Attributes:
+        mean: (d,) taken off first; ``None`` where nothing is.
+        scale: (k,) what the codes are multiplied by; ``None`` for 1.
+    """
+
+    name: ClassVar[str] = "projection"
+    mean: Float[Tensor, " d"] | None = None
+    scale: Float[Tensor, " k"] | None = None
+
+    def encode(self, acts: Acts, vectors: Vectors) -> Codes:
+        """See ``Encoder.encode``."""
+        states = acts.float()
+        if self.mean is not None:
+            states = states - self.mean.to(states.device)
+        codes = states @ normalize(vectors.to(states.device), dim=1).T
+        return codes if self.scale is None else codes * self.scale.to(codes.device)
+
+    def reconstruct(self, codes: Codes, vectors: Vectors) -> Acts:
+        """See ``Encoder.reconstruct``; the least-squares one only where vectors are orthogonal."""
+        plain = codes if self.scale is None else codes / self.scale.to(codes.device)
+        states = plain @ normalize(vectors.to(codes.device), dim=1)
+        return states if self.mean is None else states + self.mean.to(codes.device)
+
+    def own_tensors(self) -> dict[str, Tensor]:
+        """See ``Encoder.own_tensors``."""
+        parts = {"mean": self.mean, "scale": self.scale}
+        return {name: tensor for name, tensor in parts.items() if tensor is not None}
+
+
+def usual_encoder(kind: str) -> Encoder:
+    """What encodes concepts of which only the kind is known: ``centroid`` or ``direction``."""
+    return Nearest() if kind == "centroid" else Projection()

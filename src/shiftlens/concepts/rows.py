@@ -1,0 +1,124 @@
+"""States that can be read again and again, piece by piece: in memory, or in a store on disk.
+
+A learner sees these and nothing else: ``n`` rows of width ``d`` in chunks of bounded size, so that
+the same code serves an array and a store that no memory would hold.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shiftlens.activations.store import ActivationStore
+from shiftlens.core.errors import LearnError
+from shiftlens.core.shapes import Acts
+
+CHUNK_VALUES = 2**24
+"""Numbers in a chunk at most: 64 MB in float32."""
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """Rows of states, in chunks."""
+
+    def __len__(self) -> int:
+        """How many rows."""
+        ...
+
+    @property
+    def d(self) -> int:
+        """Width of a row."""
+        ...
+
+    def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """One pass: numbers of rows (m,) int64 and their states (m, d), every row once.
+
+        The order is the same in every pass, and need not be that of the numbers.
+        """
+        ...
+
+    def take(self, numbers: np.ndarray) -> Tensor:
+        """The states of some rows (m, d), in the order of their numbers as given."""
+        ...
+
+
+class MemoryRows:
+    """Rows of an array in memory.
+
+    Args:
+        acts: (n, d), any float type; not copied and not changed.
+    """
+
+    def __init__(self, acts: Acts) -> None:
+        if acts.ndim != 2:
+            raise LearnError(
+                f"states of shape {tuple(acts.shape)}", allowed="(n, d): one state a row"
+            )
+        self.acts = acts
+
+    def __len__(self) -> int:
+        return len(self.acts)
+
+    @property
+    def d(self) -> int:
+        """Width of a row."""
+        return self.acts.shape[1]
+
+    def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """See ``Rows.chunks``."""
+        yield from _cut(torch.arange(len(self.acts)), self.acts)
+
+    def take(self, numbers: np.ndarray) -> Tensor:
+        """See ``Rows.take``."""
+        return self.acts[torch.from_numpy(np.asarray(numbers)).to(self.acts.device)]
+
+
+class StoreRows:
+    """Rows of one layer of a store, read from its shards.
+
+    Args:
+        store: harvested states.
+        layer: which of the store's layers; may be left out when there is one.
+    """
+
+    def __init__(self, store: ActivationStore, layer: int | None = None) -> None:
+        if not len(store):
+            raise LearnError("the store holds no rows", remedy="harvest samples that say the word")
+        self.store, self.layer = store, store.site_at(layer).layers[0]
+        self._d = next(iter(store.shards(self.layer)))[1].shape[1]
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    @property
+    def d(self) -> int:
+        """Width of a row."""
+        return self._d
+
+    def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """See ``Rows.chunks``."""
+        for numbers, states in self.store.shards(self.layer):
+            yield from _cut(torch.tensor(numbers), states)
+
+    def take(self, numbers: np.ndarray) -> Tensor:
+        """See ``Rows.take``."""
+        wanted = np.asarray(numbers)
+        found: Tensor | None = None
+        for inside, states in self.store.at_rows(wanted.tolist()).shards(self.layer):
+            if found is None:
+                found = torch.empty(len(wanted), self.d, dtype=states.dtype)
+            found[torch.tensor(inside)] = states
+        return torch.empty(0, self.d) if found is None else found
+
+
+def rows_of(acts: Acts | Rows) -> Rows:
+    """The rows of an array, or rows as they are."""
+    return MemoryRows(acts) if isinstance(acts, Tensor) else acts
+
+
+def _cut(numbers: Tensor, states: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    step = max(1, CHUNK_VALUES // max(1, states.shape[1]))
+    for start in range(0, len(states), step):
+        yield numbers[start : start + step], states[start : start + step]
