@@ -15,15 +15,21 @@ _HOMES = {
     "Concepts": "shiftlens.concepts.concepts",
     "DriftCallback": "shiftlens.shift.callback",
     "KMeans": "shiftlens.concepts.learners.kmeans",
+    "MiniBatchKMeans": "shiftlens.concepts.learners.minibatch_kmeans",
+    "PCA": "shiftlens.concepts.learners.pca",
+    "SemiNMF": "shiftlens.concepts.learners.semi_nmf",
     "ShiftLensError": "shiftlens.core.errors",
     "Site": "shiftlens.activations.site",
+    "SparseCoding": "shiftlens.concepts.learners.sparse_coding",
     "SteeringVector": "shiftlens.concepts.vectors",
     "Trajectory": "shiftlens.shift.curves",
+    "choose_k": "shiftlens.concepts.choosing",
     "compare": "shiftlens.shift.comparing",
     "compare_datasets": "shiftlens.shift.datasets",
     "diff": "shiftlens.study.diff.running",
     "discover": "shiftlens.steering.discovering",
     "evaluate": "shiftlens.steering.evaluating.evaluate",
+    "explain": "shiftlens.concepts.grounding.explaining.explain",
     "ground": "shiftlens.concepts.grounding.ground",
     "harvest": "shiftlens.activations.harvesting",
     "harvest_pair": "shiftlens.activations.in_turn",
@@ -31,7 +37,9 @@ _HOMES = {
     "load_model": "shiftlens.models.loading",
     "load_pair": "shiftlens.models.loading",
     "load_variants": "shiftlens.models.variants",
+    "quality": "shiftlens.concepts.quality.measuring",
     "read": "shiftlens.data.reading",
+    "read_sae": "shiftlens.concepts.sae.reading",
     "record": "shiftlens.models.hooks",
     "report": "shiftlens.reporting.single",
     "search": "shiftlens.steering.searching.search",
@@ -50,10 +58,18 @@ if TYPE_CHECKING:
     from shiftlens.activations.in_turn import harvest_pair as harvest_pair
     from shiftlens.activations.site import Site as Site
     from shiftlens.activations.store import ActivationStore as ActivationStore
+    from shiftlens.concepts.choosing import choose_k as choose_k
     from shiftlens.concepts.concepts import Concepts as Concepts
+    from shiftlens.concepts.grounding.explaining.explain import explain as explain
     from shiftlens.concepts.grounding.ground import ground as ground
     from shiftlens.concepts.learners.kmeans import KMeans as KMeans
+    from shiftlens.concepts.learners.minibatch_kmeans import MiniBatchKMeans as MiniBatchKMeans
+    from shiftlens.concepts.learners.pca import PCA as PCA
+    from shiftlens.concepts.learners.semi_nmf import SemiNMF as SemiNMF
+    from shiftlens.concepts.learners.sparse_coding import SparseCoding as SparseCoding
     from shiftlens.concepts.learning import learn as learn
+    from shiftlens.concepts.quality.measuring import quality as quality
+    from shiftlens.concepts.sae.reading import read_sae as read_sae
     from shiftlens.concepts.vectors import SteeringVector as SteeringVector
     from shiftlens.core.errors import ShiftLensError as ShiftLensError
     from shiftlens.data.reading import read as read

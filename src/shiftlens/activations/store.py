@@ -130,6 +130,11 @@ class ActivationStore:
         """What was said to every sample that could be read, kept or not, by sample id."""
         return {entry["sample_id"]: entry["response"] for entry in self._entries}
 
+    @cached_property
+    def token_ids(self) -> dict[str, tuple[int, ...]]:
+        """The tokens of every response, by sample id."""
+        return {entry["sample_id"]: tuple(entry["token_ids"]) for entry in self._entries}
+
     def label(self, name: str) -> list[Any]:
         """One label of every row's sample.
 

@@ -21,6 +21,10 @@ from shiftlens.cli import (
     discover,
     doctor,
     evaluate,
+    explain,
+    ground,
+    harvest,
+    learn,
     placebo,
     run,
     search,
@@ -54,7 +58,8 @@ def _root(
 
 
 for verb in (
-    *(check, demo, diff, discover, doctor, evaluate, placebo),
+    *(check, demo, diff, discover, doctor, evaluate, explain),
+    *(ground, harvest, learn, placebo),
     *(run, search, steer, suggest, trajectory, world),
 ):
     verb.register(app)

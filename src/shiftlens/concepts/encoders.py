@@ -6,6 +6,7 @@ acts (n, d), vectors (k, d) in the residual stream's coordinates, codes (n, k).
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, ClassVar
 
 import torch
@@ -22,6 +23,12 @@ NO_CONCEPT = -1
 """What a row is assigned to that no concept is active on."""
 
 encoders: Registry[type["Encoder"]] = Registry("encoder")
+
+# Where encoders live that are not registered by this module: imported when a file names them.
+_HOMES = {
+    "nonnegative": "shiftlens.concepts.nonnegative",
+    "sae": "shiftlens.concepts.sae.encoder",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +80,10 @@ def restored(described: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Enc
         StoreError: an encoder of this name, with these parts, does not exist.
     """
     settings = dict(described)
-    kind = encoders.get(settings.pop("name"))
+    name = settings.pop("name")
+    if name in _HOMES:
+        import_module(_HOMES[name])
+    kind = encoders.get(name)
     inside = {key[6:]: value for key, value in tensors.items() if key.startswith("space.")}
     own = {key: value for key, value in tensors.items() if not key.startswith("space.")}
     space = Space.restored(settings.pop("space", "raw"), inside)
@@ -94,8 +104,11 @@ class Nearest(Encoder):
 
     def distances(self, acts: Acts, vectors: Vectors) -> Codes:
         """Euclidean distance of each row to each centroid."""
-        into = self.space.into
-        return torch.cdist(into(acts), into(vectors.to(acts.device)))
+        centres = self.space.into(vectors.to(acts.device))
+        # Many rows are compared through squared lengths: what all states have in common, which
+        # is most of a residual stream, is taken off first, or it would take the small digits along.
+        middle = centres.mean(dim=0)
+        return torch.cdist(self.space.into(acts) - middle, centres - middle)
 
     def assign(self, acts: Acts, vectors: Vectors) -> Assignment:
         """Index of the nearest centroid."""

@@ -79,6 +79,10 @@ class Space:
         }
         return {name: tensor for name, tensor in parts.items() if tensor is not None}
 
+    def cpu(self) -> "Space":
+        """The same space with its tensors on the CPU."""
+        return Space(self.name, **{name: one.cpu() for name, one in self.tensors().items()})
+
     @classmethod
     def restored(cls, name: str, tensors: Mapping[str, Any]) -> "Space":
         """The space that ``tensors`` described.

@@ -8,6 +8,7 @@ import torch
 from shiftlens.activations.store import ActivationStore, paired
 from shiftlens.concepts.concepts import Concepts
 from shiftlens.concepts.grounding.ground import ground
+from shiftlens.concepts.grounding.whole_words import Lexicon
 from shiftlens.concepts.grounding.words import reading, state_scores, top_words
 from shiftlens.concepts.learners.learner import ConceptLearner
 from shiftlens.concepts.learning import learn
@@ -19,6 +20,7 @@ from shiftlens.shift.concept_shift import ConceptShift
 from shiftlens.shift.matching import bijective, nearest, similarity
 from shiftlens.shift.published import recover_published
 from shiftlens.shift.recovery import fewest_samples, recover
+from shiftlens.shift.states_only import require_states
 from shiftlens.shift.text_and_weights import shares
 from shiftlens.shift.vectors import consistency, differences, shift_vectors, spectrum
 
@@ -61,6 +63,7 @@ def compare(
         MismatchError: stores of different samples, sites or base models.
         LearnError: too few rows for the learner.
     """
+    require_states(learner)
     for other in (tuned, on_base_text):
         if other is not None:
             _require_pair(base, other)
@@ -76,6 +79,9 @@ def compare(
             f"the states are {widths[0]} wide in one model and {widths[1]} in the other",
             remedy="compare a model with its own fine-tune",
         )
+    # One lexicon for all lists that are compared: the two models need not say the same words.
+    lexicon = Lexicon.of([*main_base.responses.values(), *main_tuned.responses.values()])
+    grounding["lexicon"] = lexicon
     before = ground(learn(main_base, learner, layer=layer), main_base, readouts[0], **grounding)
     after = ground(learn(main_tuned, learner, layer=layer), main_tuned, readouts[1], **grounding)
     a, b = main_base.states(layer), main_tuned.states(layer)
@@ -102,7 +108,10 @@ def compare(
         consistency=tuple(alone.tolist()),
         consistency_published=tuple(inclusive.tolist()),
         shifted_words=top_words(
-            readouts[1], state_scores(readouts[1], before.vectors + vectors), **_words(options)
+            readouts[1],
+            state_scores(readouts[1], before.vectors + vectors),
+            **_words(options),
+            lexicon=lexicon,
         ),
         lost=_lost(base, tuned, before.assign(base.states(layer)), before.k),
         state_norm=float(a.float().norm(dim=1).mean()),

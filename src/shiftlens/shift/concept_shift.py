@@ -13,7 +13,7 @@ from shiftlens.concepts.vectors import SteeringVector
 from shiftlens.core.shapes import Vectors
 from shiftlens.shift.overlap import t_overlap
 
-_SCHEMA = 1
+_SCHEMA = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +180,7 @@ class ConceptShift:
         Raises:
             StoreError: missing, damaged, or something else.
         """
-        tensors, data = load_pair(Path(path), "concept shift", _SCHEMA)
+        tensors, data = load_pair(Path(path), "concept shift", _SCHEMA, oldest=1)
         base, tuned = (_side(tensors, data.pop(name), name) for name in ("base", "tuned"))
         lists = {name: tuple(data.pop(name)) for name in _LISTS}
         words = tuple(tuple(words) for words in data.pop("shifted_words"))

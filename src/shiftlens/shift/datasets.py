@@ -32,6 +32,7 @@ from shiftlens.shift.effects import (
 from shiftlens.shift.halves import cut
 from shiftlens.shift.matching import shared, shared_partners
 from shiftlens.shift.refits import Refits, again, resample
+from shiftlens.shift.states_only import require_states
 from shiftlens.shift.verdicts import FEWEST_PICTURES, Verdict, pass_verdict, simultaneous
 
 _SAME = 0.5  # Jaccard overlap from which a refit's concept is the same one
@@ -123,6 +124,7 @@ def compare_datasets(
         MismatchError: stores of different models or sites, or of the same samples.
         LearnError: too few samples; the message says how many are needed.
     """
+    require_states(learner)
     if not margin > 0:
         raise LearnError(f"the margin {margin!r} is not possible", allowed="a number above 0")
     _require_datasets(first, second)

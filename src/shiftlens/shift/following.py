@@ -24,7 +24,7 @@ class Followed:
     Attributes:
         probe: what every model is given.
         states: of the base, (n, d).
-        labels: (n,) concept of each.
+        labels: (n,) concept of each; -1 for none.
         names: of the concepts: a number, and a word where words mean something.
         sizes: rows of each concept in the probe.
     """
@@ -46,7 +46,10 @@ class Followed:
         """
         k, delta = len(self.names), states - self.states
         groups, _ = group_numbers(self.probe.groups)
-        cells = Cells.of(self.states, delta, self.labels, groups, k)
+        # Rows that no direction is active on move with everything, and belong to no concept.
+        inside = self.labels >= 0
+        own = (self.states[inside], delta[inside], self.labels[inside], groups[inside])
+        cells = Cells.of(*own, k)
         scale = spread(cells, k, torch.ones(len(cells.group)).double())
         everywhere = Everywhere.of(delta, groups)
         moved = effects(cells, k, everywhere, scale=scale)[:, 0].tolist()
@@ -71,13 +74,20 @@ def follow(base: Model, probe: Probe, wanted: Concepts | ConceptLearner) -> Foll
     states = probe.states(base)
     concepts = wanted if isinstance(wanted, Concepts) else _learned(wanted, states, probe.site)
     labels = concepts.assign(states)
-    sizes = torch.bincount(labels, minlength=concepts.k).tolist()
+    sizes = torch.bincount(labels[labels >= 0], minlength=concepts.k).tolist()
     return Followed(probe, states, labels, _names(concepts, base), tuple(sizes))
 
 
 def _learned(learner: ConceptLearner, states: Acts, site: Site) -> Concepts:
     found = learner.fit(states)
-    return Concepts(found.vectors, found.kind, site, found.sizes, learner=learner.options())
+    return Concepts(
+        found.vectors,
+        found.kind,
+        site,
+        found.sizes,
+        learner=learner.options(),
+        encoder=found.encoder,
+    )
 
 
 def _names(concepts: Concepts, base: Model) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from shiftlens.core.shapes import Vectors
 from shiftlens.models.readout import Readout
 from shiftlens.shift.matching import bijective
 from shiftlens.shift.overlap import t_overlap
+from shiftlens.shift.states_only import require_states
 from shiftlens.shift.vectors import consistency, magnitude, shift_vectors
 
 
@@ -116,10 +117,11 @@ def published_gains(
         MismatchError: the stores share no sample.
         LearnError: fewer samples in common than concepts.
     """
+    require_states(learner)
     a, b = paired(base, tuned)
     before, after = a.states(layer), b.states(layer)
-    vectors, targets = learner.fit(before).vectors, learner.fit(after).vectors
-    labels, k = torch.cdist(before.float(), vectors).argmin(dim=1), len(vectors)
+    learned, targets = learner.fit(before), learner.fit(after).vectors
+    vectors, labels, k = learned.vectors, learned.assign(before), len(learned.vectors)
     shifts = shift_vectors(before, after, labels, k)
     partners = bijective(vectors, targets)
     heads = [reading(readout, base.site) for readout in readouts]

@@ -82,9 +82,9 @@ class Fitted:
 
 def fit_half(halves: Halves, learner: ConceptLearner) -> Fitted:
     """Learn concepts from the estimation half and find their targets in the other."""
-    vectors = learner.fit(halves.base).vectors
-    labels = torch.cdist(halves.base, vectors).argmin(dim=1)
-    judged = torch.cdist(halves.judging_base, vectors).argmin(dim=1)
+    learned = learner.fit(halves.base)
+    vectors, labels = learned.vectors, learned.assign(halves.base)
+    judged = learned.assign(halves.judging_base)
     centre = halves.tuned.mean(dim=0)
     return Fitted(
         vectors=vectors,

@@ -110,8 +110,8 @@ def _fold(
 ) -> dict[str, list[Score]]:
     """Scores of the concepts and of every control at each strength."""
     halves = take(base, tuned, estimation, judging)
-    vectors, targets = learner.fit(halves.base).vectors, learner.fit(halves.judging_tuned).vectors
-    labels = torch.cdist(halves.base, vectors).argmin(dim=1)
+    learned, targets = learner.fit(halves.base), learner.fit(halves.judging_tuned).vectors
+    vectors, labels = learned.vectors, learned.assign(halves.base)
     aim = _Aim(targets, halves.tuned.mean(dim=0), reader.words(targets), reader)
     shifts = control_shifts(halves.base, halves.tuned, labels, vectors, rng)
     found = {name: aim.curve(vectors, one[0], strengths) for name, one in shifts.items()}

@@ -28,6 +28,7 @@ from shiftlens.core.shapes import Acts
 from shiftlens.shift.halves import Pairs, Resampler, cut
 from shiftlens.shift.intervals import CUTS_EACH, Numbers, Refits
 from shiftlens.shift.judging import FEWEST, Judged, choose_strength, judge
+from shiftlens.shift.states_only import require_states
 from shiftlens.shift.vectors import differences
 
 STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
@@ -139,6 +140,7 @@ def recover(
         LearnError: too few samples for halves, or strengths without 1.
         MismatchError: the two sides do not hold the same samples.
     """
+    require_states(learner)
     differences(base, tuned)
     if 1.0 not in strengths:
         raise LearnError(

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from shiftlens.concepts.grounding.words import state_scores, word_tokens
+from shiftlens.concepts.grounding.words import state_scores, words_of
 from shiftlens.core.errors import GroundingError
 from shiftlens.core.intervals import Interval, bootstrap_mean
 from shiftlens.core.shapes import Acts
@@ -31,7 +31,8 @@ def topic_tokens(readout: Readout, topic: Collection[str]) -> list[int]:
         GroundingError: no word of the topic is a token of this vocabulary.
     """
     wanted = {word.lower() for word in topic}
-    found = [number for number, word in word_tokens(readout.tokenizer).items() if word in wanted]
+    known = words_of(readout)
+    found = [number for number, word in zip(known.ids, known.alone, strict=True) if word in wanted]
     if not found:
         raise GroundingError(
             f"none of the topic's words {', '.join(sorted(wanted))} is a token of this model",

@@ -31,6 +31,7 @@ from shiftlens.shift.cutting import Cutting
 from shiftlens.shift.effects import STATISTICS
 from shiftlens.shift.margins import Margins
 from shiftlens.shift.refits import Split
+from shiftlens.shift.states_only import require_states
 from shiftlens.shift.verdicts import FEWEST_PICTURES, measured, pass_verdict, simultaneous
 
 Step = tuple[float, Model]
@@ -105,6 +106,7 @@ def trajectory(
         SiteError: several layers, or one that the model does not have.
         LearnError: too few states for the learner, or too few placebos.
     """
+    require_states(learner)
     if placebos and margins is not None:
         raise DataError("margins and placebos were both given", allowed="one or the other")
     if draws < 20:

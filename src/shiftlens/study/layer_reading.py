@@ -110,8 +110,11 @@ def explained_elsewhere(acts: Acts, k: int, *, seed: int = 0) -> Interval | None
     rest, whole = (torch.zeros(len(data)) for _ in range(2))
     for mine, theirs in (halves, halves[::-1]):
         fit = data[mine]
-        vectors = KMeans(k=k, seed=seed).fit(fit).vectors
-        rest[theirs] = torch.cdist(data[theirs], vectors).amin(dim=1).square()
+        if bool((fit == fit[0]).all()):
+            return None
+        learned = KMeans(k=k, seed=seed).fit(fit)
+        nearest = learned.vectors[learned.assign(data[theirs])]
+        rest[theirs] = (data[theirs] - nearest).square().sum(dim=1)
         whole[theirs] = (data[theirs] - fit.mean(dim=0)).square().sum(dim=1)
     if not bool(whole.sum() > 0):
         return None

@@ -125,7 +125,8 @@ def _learn(context: Context, spec: WordsSpec, harvested: Result) -> Result:
     from shiftlens.concepts.grounding.ground import ground
     from shiftlens.concepts.learners.baselines import RandomSamples
     from shiftlens.concepts.learning import learn
-    from shiftlens.concepts.quality import agreement, explained
+    from shiftlens.concepts.quality.agreement import agreement
+    from shiftlens.concepts.quality.reconstruction import explained
 
     experiment, (base, _) = context.experiment, context.models
     store = _stores(context, spec, harvested)[0]

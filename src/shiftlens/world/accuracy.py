@@ -177,7 +177,7 @@ def _judge(root: Path, samples: Sequence[Sample]) -> Accuracy:
     tokenizer = AutoTokenizer.from_pretrained(path)
     images = AutoImageProcessor.from_pretrained(path)
     rng = random.Random(0)
-    texts = [caption(_scene(s), "places", rng) + "<eos>" for s in samples]
+    texts = [caption(_scene(s), "places", rng) + tokenizer.eos_token for s in samples]
     tokens = tokenizer(texts, return_tensors="pt", padding=True, padding_side="right")
     pixels = images([open_image(s.images[0]) for s in samples], return_tensors="pt")
     with torch.no_grad():

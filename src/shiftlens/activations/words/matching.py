@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby, pairwise
 
 from shiftlens.activations.words.folding import Folded, fold, is_ignored, needs_turkic
 from shiftlens.activations.words.korean_particles import is_hangul, only_particles
@@ -128,6 +129,21 @@ def split_words(text: str) -> Iterator[tuple[int, int]]:
             start = None
     if start is not None:
         yield start, len(text)
+
+
+def pieces(text: str, start: int, end: int, ends: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Start and end of the words of one run: cut where tokens end, in scripts without spaces.
+
+    Args:
+        text: what was said.
+        start, end: of the run, as ``split_words`` gives it.
+        ends: places of the text where a token ends.
+    """
+    for unspaced, run in groupby(range(start, end), key=lambda at: is_unspaced(text[at])):
+        places = list(run)
+        first, last = places[0], places[-1] + 1
+        inner = {at for at in ends if first < at < last and is_edge(text, at)} if unspaced else ()
+        yield from pairwise([first, *sorted(inner), last])
 
 
 def is_word_character(character: str) -> bool:

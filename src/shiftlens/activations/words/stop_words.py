@@ -4,6 +4,7 @@ A table for the languages that models speak most, and a rule for all others.
 """
 
 from shiftlens.activations.words.folding import fold
+from shiftlens.core.errors import DataError
 
 _LISTS = {
     "en": (
@@ -69,6 +70,27 @@ _LISTS = {
 
 STOP_WORDS = frozenset(fold(word).text for line in _LISTS.values() for word in line.split())
 """Folded words of the table."""
+
+LANGUAGES = tuple(_LISTS)
+"""Codes of the languages in the table."""
+
+
+def stop_words_of(*languages: str) -> frozenset[str]:
+    """Folded words of grammar of some languages, by code ("en", "de"); of all of them if none.
+
+    Raises:
+        DataError: a language that is not in the table.
+    """
+    unknown = [one for one in languages if one not in _LISTS]
+    if unknown:
+        raise DataError(
+            f"no stop words for {', '.join(map(repr, unknown))}",
+            allowed=", ".join(LANGUAGES),
+            remedy="give the words themselves: a list",
+        )
+    lines = [_LISTS[one] for one in languages or LANGUAGES]
+    return frozenset(fold(word).text for line in lines for word in line.split())
+
 
 _TWICE = 1.5  # times that a response says a word if it says it at all
 _MOST = 0.5  # of all responses

@@ -4,12 +4,16 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, pairwise
 from typing import Any
 
 from shiftlens.activations.words.folding import fold
 from shiftlens.activations.words.korean_particles import is_hangul, only_particles
-from shiftlens.activations.words.matching import find_matches, is_edge, is_unspaced, split_words
+from shiftlens.activations.words.matching import (
+    find_matches,
+    is_unspaced,
+    pieces,
+    split_words,
+)
 from shiftlens.activations.words.near_words import near_words
 from shiftlens.activations.words.stop_words import is_grammar
 from shiftlens.activations.words.token_reach import Decode, reach_of
@@ -133,20 +137,16 @@ def _spelling(tally: _Tally) -> str:
 def _words(said: Response, decode: Decode) -> Iterator[str]:
     """Words of a response as they are written: letters and marks, two at least in an alphabet."""
     ends: Sequence[int] = ()
+    if any(map(is_unspaced, said.text)):
+        ends = reach_of(said.text, said.token_ids, decode).ends
     for start, end in split_words(said.text):
-        for unspaced, run in groupby(range(start, end), key=lambda at: is_unspaced(said.text[at])):
-            places = list(run)
-            first, last = places[0], places[-1] + 1
-            if unspaced:
-                ends = ends or reach_of(said.text, said.token_ids, decode).ends
-                inner = {at for at in ends if first < at < last and is_edge(said.text, at)}
-                cuts = [first, *sorted(inner), last]
-                pieces = [said.text[a:b] for a, b in pairwise(cuts)]
-                yield from (piece for piece in pieces if _is_word(piece))
-            elif last - first > 1 and _is_word(said.text[first:last]):
-                yield said.text[first:last]
-            elif is_hangul(said.text[first]):
-                yield said.text[first]
+        for first, last in pieces(said.text, start, end, ends):
+            piece = said.text[first:last]
+            if is_unspaced(piece[0]) or len(piece) > 1:
+                if _is_word(piece):
+                    yield piece
+            elif is_hangul(piece):
+                yield piece
 
 
 def _is_word(piece: str) -> bool:

@@ -5,27 +5,54 @@ read around the mean state mu: the tokens that rise most in head(final_norm(mu +
 head(final_norm(mu)) (Parekh et al. 2024, section 3.3; the norm and the mean are ours).
 """
 
-from collections.abc import Collection
-from dataclasses import replace
-from functools import lru_cache
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from shiftlens.activations.site import Site
+from shiftlens.activations.words.stop_words import stop_words_of
 from shiftlens.concepts.concepts import WordLists
+from shiftlens.concepts.grounding.whole_words import Lexicon, Vocabulary, key_of, vocabulary_of
 from shiftlens.core.errors import GroundingError
 from shiftlens.core.shapes import Vectors
 from shiftlens.models.readout import Readout
 
 Scores = Float[Tensor, "k v"]
 
+_VALUES = 2**26  # scores held at once: 256 MB
+_KEPT = "vocabulary"  # beside the fingerprint, among what a readout remembers of itself
+_MORE = 4  # candidates a word that are looked at before looking further
+
 
 def reading(readout: Readout, site: Site) -> Readout:
     """The readout for states of a site: without the norm where they have been through it."""
-    return replace(readout, norm=None) if site.normed else readout
+    if not site.normed:
+        return readout
+    copy = replace(readout, norm=None)
+    vars(copy)[_KEPT] = words_of(readout)
+    return copy
+
+
+def words_of(readout: Readout) -> Vocabulary:
+    """Which tokens of a readout begin words; made once, and remembered with the readout.
+
+    Making it takes some .4 s for 150,000 tokens.
+    """
+    kept = vars(readout)
+    if _KEPT not in kept:
+        kept[_KEPT] = vocabulary_of(readout.tokenizer)
+    return kept[_KEPT]
+
+
+def word_tokens(tokenizer: Any) -> dict[int, str]:
+    """Tokens that can stand as a word, by id, lower-cased; see ``whole_words.Vocabulary``."""
+    found = vocabulary_of(tokenizer)
+    return {number: word for number, word in zip(found.ids, found.alone, strict=True) if word}
 
 
 def state_scores(readout: Readout, states: Vectors) -> Scores:
@@ -39,76 +66,231 @@ def direction_scores(readout: Readout, directions: Vectors, mean: Float[Tensor, 
     return readout.logits(mean + directions.float()) - origin
 
 
-def contrast(scores: Scores) -> Scores:
-    """Each token's score minus its mean over the concepts: what this one says more than others."""
-    return scores - scores.mean(dim=0)
+def contrast(scores: Scores, mean: Float[Tensor, " v"] | None = None) -> Scores:
+    """Each token's score minus its mean: what this concept says more than others.
+
+    Args:
+        scores: (k, v).
+        mean: over what else; over these concepts unless given.
+    """
+    return scores - (scores.mean(dim=0) if mean is None else mean.to(scores.device))
 
 
 def top_words(
-    readout: Readout, scores: Scores, *, n: int = 15, stop_words: Collection[str] = ()
+    readout: Readout,
+    scores: Scores,
+    *,
+    n: int = 15,
+    stop_words: Collection[str] = (),
+    words: Collection[str] | None = None,
+    lexicon: Lexicon | None = None,
 ) -> WordLists:
-    """The n best words of each row of scores, best first.
-
-    Kept are tokens that begin a word and are alphabetic in any script; they are lower-cased and
-    named once; stop words are left out.
+    """The n best words of each row of scores, best first, each named once.
 
     Args:
         readout: whose tokenizer names the tokens.
         scores: (k, v).
         n: how many words a concept.
-        stop_words: lower-cased words to leave out.
+        stop_words: words to leave out; or codes of languages ("en", "en de"), whose words of
+            grammar are left out.
+        words: only these, see ``Choice.of``.
+        lexicon: words of texts, which tell whole words from pieces.
 
     Raises:
-        GroundingError: the vocabulary has no token that can stand as a word, or n is below 1.
+        GroundingError: nothing can be listed, see ``Choice.of``; n is below 1; a score is not a
+            number.
     """
     if n < 1:
         raise GroundingError(f"cannot list {n} words", allowed="n from 1 up")
-    names = word_tokens(readout.tokenizer)
-    if not names:
-        raise GroundingError("no token of this vocabulary can stand as a word")
-    ids = torch.tensor(sorted(names), device=scores.device)
-    order = scores[:, ids].argsort(dim=1, descending=True).tolist()
-    numbers = ids.tolist()
-    return tuple(
-        _first_distinct((names[numbers[i]] for i in row), n, frozenset(stop_words)) for row in order
-    )
+    return Choice.of(readout, stop_words=stop_words, words=words, lexicon=lexicon).top(scores, n)
 
 
-def _first_distinct(words: Any, n: int, stop_words: frozenset[str]) -> tuple[str, ...]:
-    kept: dict[str, None] = {}
-    for word in words:
-        if word not in stop_words:
-            kept.setdefault(word)
-        if len(kept) == n:
-            break
-    return tuple(kept)
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Which tokens may be listed, and the word that each stands for.
 
-
-@lru_cache(maxsize=8)
-def word_tokens(tokenizer: Any) -> dict[int, str]:
-    """Tokens that begin a word and are alphabetic, by id, lower-cased.
-
-    The rule works for any tokenizer: decoded after an anchor word, a token that begins a word
-    leaves the anchor standing alone. No table of marks such as G-dots or underlines is needed.
+    Attributes:
+        ids: (m,) numbers of the tokens.
+        words: m words; several tokens may stand for one.
     """
-    anchor = tokenizer.encode("the", add_special_tokens=False)
-    alone = tokenizer.decode(anchor)
-    special = set(tokenizer.all_special_ids)
-    words: dict[int, str] = {}
-    for number in range(len(tokenizer)):
-        if number in special:
-            continue
-        text = tokenizer.decode([*anchor, number])
-        rest = text[len(alone) :] if text.startswith(alone) else ""
-        # Scripts without spaces between words have no boundary to show: their tokens are words.
-        begins = rest[:1].isspace() or _is_unspaced(rest)
-        word = rest.strip().lower()
-        if begins and word.isalpha():
-            words[number] = word
-    return words
+
+    ids: Int[Tensor, " m"]
+    words: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        readout: Readout,
+        *,
+        stop_words: Collection[str] = (),
+        words: Collection[str] | None = None,
+        lexicon: Lexicon | None = None,
+    ) -> "Choice":
+        """Tokens that stand for words.
+
+        Without ``words`` these are the vocabulary's whole words, and the pieces that the texts
+        complete. With ``words`` they are the first tokens of these: a head reads one token from a
+        state, and what comes behind it depends on that token. So words that begin with the same
+        token are told apart by nothing; they are one entry, "surfer/surfing".
+
+        Args:
+            readout: whose tokenizer names the tokens.
+            stop_words: words to leave out, or codes of languages.
+            words: only these.
+            lexicon: words of texts.
+
+        Raises:
+            GroundingError: the vocabulary has no token that can stand as a word, ``words`` are
+                empty or cannot be said, or the stop words leave nothing.
+        """
+        known = words_of(readout)
+        pairs = (
+            zip(known.ids, known.words(lexicon), strict=True)
+            if words is None
+            else _asked(known, words)
+        )
+        some = [(number, word) for number, word in pairs if word]
+        if not some:
+            raise GroundingError("no token of this vocabulary can stand as a word")
+        silent = stopped(stop_words)
+        left = [one for one in some if not silent or key_of(one[1]) not in silent]
+        if not left:
+            raise GroundingError(
+                f"the stop words leave none of {len({word for _, word in some})} words",
+                remedy="give fewer stop words",
+            )
+        return cls(torch.tensor([one for one, _ in left]), tuple(word for _, word in left))
+
+    def top(self, scores: Scores, n: int) -> WordLists:
+        """The n best words of each row of scores (k, v), best first; fewer where there are fewer.
+
+        Raises:
+            GroundingError: a score is not a number.
+        """
+        # A head may be narrower than its tokenizer: added tokens have no column.
+        inside = self.ids < scores.shape[1]
+        places = inside.nonzero()[:, 0].tolist()
+        mine = scores[:, self.ids[inside].to(scores.device)]
+        m = min(len(places), _MORE * n)
+        best = mine.topk(m, dim=1)
+        if not bool(torch.isfinite(best.values).all()):
+            raise GroundingError(
+                "scores of words are not finite",
+                remedy="look at the vectors and the model's head for values that are not numbers",
+            )
+        lists: list[tuple[str, ...]] = []
+        for row, order in enumerate(best.indices.tolist()):
+            found = self._distinct(order, places, n)
+            if len(found) < n and m < len(places):  # many spellings of few words came first
+                whole = mine[row].argsort(descending=True).tolist()
+                found = self._distinct(whole, places, n)
+            lists.append(found)
+        return tuple(lists)
+
+    def _distinct(self, order: Iterable[int], places: list[int], n: int) -> tuple[str, ...]:
+        kept: dict[str, str] = {}
+        for at in order:
+            word = self.words[places[at]]
+            kept.setdefault(word if word.isascii() else key_of(word), word)
+            if len(kept) == n:
+                break
+        return tuple(kept.values())
 
 
-def _is_unspaced(text: str) -> bool:
-    """Whether the text is in a script that writes words without spaces (Han, kana, Thai, Lao)."""
-    ranges = ((0x3040, 0x30FF), (0x3400, 0x9FFF), (0x0E00, 0x0EFF), (0x20000, 0x3FFFF))
-    return bool(text) and all(any(lo <= ord(c) <= hi for lo, hi in ranges) for c in text)
+def stopped(stop_words: Collection[str]) -> frozenset[str]:
+    """Keys of the words that are never listed.
+
+    Args:
+        stop_words: the words, or codes of languages ("en de") for their words of grammar.
+
+    Raises:
+        DataError: a language without a table.
+    """
+    if not isinstance(stop_words, str):
+        return frozenset(key_of(one) for one in stop_words)
+    codes = stop_words.replace(",", " ").split()
+    return stop_words_of(*codes) if codes else frozenset()
+
+
+def random_words(
+    readout: Readout,
+    k: int,
+    n: int,
+    *,
+    mean: Float[Tensor, " d"],
+    norm: float | None = None,
+    seed: int = 0,
+    stop_words: Collection[str] = (),
+    words: Collection[str] | None = None,
+    lexicon: Lexicon | None = None,
+) -> WordLists:
+    """Words of random directions: what lists look like that mean nothing.
+
+    Args:
+        readout: of the model; see ``reading`` for states behind its norm.
+        k: how many directions.
+        n: words a direction.
+        mean: (d,) the mean state, around which directions are read.
+        norm: length of the directions: that of the concepts, or of their distance to the mean; the
+            length of the mean itself unless given.
+        seed: of the directions.
+        stop_words: see ``top_words``.
+        words: see ``top_words``.
+        lexicon: see ``top_words``.
+
+    Raises:
+        GroundingError: see ``top_words``; k is below 1, or the length is not a positive number.
+    """
+    length = float(mean.norm()) if norm is None else norm
+    if k < 1 or not 0 < length < float("inf"):
+        raise GroundingError(
+            f"cannot draw {k} directions of length {length}",
+            allowed="k from 1 up, a length above 0",
+        )
+    if n < 1:
+        raise GroundingError(f"cannot list {n} words", allowed="n from 1 up")
+    choice = Choice.of(readout, stop_words=stop_words, words=words, lexicon=lexicon)
+    noise = torch.randn(k, len(mean), generator=torch.Generator().manual_seed(seed))
+    directions = normalize(noise, dim=1).to(mean.device) * length
+    found: list[tuple[str, ...]] = []
+    for part in in_parts(directions, len(readout.tokenizer)):
+        found += choice.top(direction_scores(readout, part, mean.float()), n)
+    return tuple(found)
+
+
+def in_parts(vectors: Vectors, v: int) -> Iterator[Vectors]:
+    """Vectors in parts whose scores over v tokens fit into memory."""
+    yield from vectors.split(max(1, _VALUES // max(1, v)))
+
+
+def _asked(known: Vocabulary, words: Collection[str]) -> Iterator[tuple[int, str]]:
+    """Tokens that stand for the words of a list: every spelling of the word itself, or its first.
+
+    Raises:
+        GroundingError: there are none, or some cannot be said.
+    """
+    if isinstance(words, str) or not words:
+        raise GroundingError(f"words {words!r} list nothing", allowed='a list: ["dog", "snow"]')
+    wanted = {key_of(one.strip()): one.strip() for one in words}
+    tokens: dict[str, list[int]] = {}
+    for number, key in zip(known.ids, known.keys, strict=True):
+        tokens.setdefault(key, []).append(number)
+    rest = [key for key in wanted if key not in tokens]
+    firsts = dict(zip(rest, known.first_tokens([wanted[key] for key in rest]), strict=True))
+    _require_said([wanted[key] for key in rest if firsts[key] not in known.places])
+    groups: dict[str, list[str]] = {}
+    for key, word in wanted.items():
+        first = firsts.get(key)
+        begins = key if first is None else known.keys[known.places[first]]
+        groups.setdefault(begins, []).append(word)
+    for begins, some in groups.items():
+        yield from ((number, "/".join(some)) for number in tokens[begins])
+
+
+def _require_said(mute: list[str]) -> None:
+    if mute:
+        raise GroundingError(
+            f"no token of this vocabulary begins {', '.join(map(repr, mute[:5]))}"
+            + (f" and {len(mute) - 5} more" if len(mute) > 5 else ""),
+            remedy="leave them out: this model cannot begin them with letters of their own",
+        )

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import torch
-from numpy.random import Generator
 from torch import Tensor
 
 from shiftlens.concepts.learners.learner import ConceptLearner, Fitting, Learned, View, learners
-from shiftlens.core.shapes import Acts
+from shiftlens.concepts.learners.lloyd import Pass, Room, Run
+from shiftlens.concepts.learners.starts import run_starts
+from shiftlens.concepts.rows import blocks
+from shiftlens.core.shapes import Acts, Vectors
 
 
 @learners.register("kmeans")
@@ -25,15 +26,27 @@ class KMeans(ConceptLearner):
     Use when concepts should be groups of samples that a person can look through.
     Cost: O(n k d) per iteration. Relations: the learner of the published method.
 
-    Our own few lines rather than a library's: they run on the device where the states are, and the
-    same seed gives the same bits there. A test holds them to scikit-learn's objective.
+    Up to 16,384 rows, or 256 for each concept, are held as far as 128 MB go, and every start runs
+    on all of them until it stands still. Of more rows a seeded sample of that size is held: the
+    starts run there, and the best one goes on over all rows, pass by pass. Memory beside the sample
+    is one chunk of rows and k centroids.
+
+    The report holds ``objective``, ``iterations`` (moves of the start that won, or passes that
+    moved it), ``converged``, ``start_objectives`` (on the sample) and ``sampled_rows``.
+
+    Our own lines rather than a library's: they read rows from disk, run on the device where the
+    states are, and the same seed gives the same bits there. A test holds them to scikit-learn's
+    objective, ``benchmarks.concepts`` to its speed and to faiss's.
 
     Args:
         k: number of concepts.
         seed: same seed, same bits on one device.
-        n_starts: starts; the one with the lowest objective wins.
-        max_iter: iterations of each start at most.
-        tol: stop when the centroids move less than this share of the mean variance.
+        n_starts: starts; the one with the lowest objective goes on.
+        max_iter: iterations of each start at most, and passes over all rows.
+        tol: stop when the centroids move less than this share of the mean variance; where not all
+            rows are held, also when an iteration lowers the objective by less than this share.
+        space: one of ``shiftlens.concepts.space.SPACES``; in ``unit`` the centroids are put back to
+            length one (spherical k-means).
     """
 
     name: ClassVar[str] = "kmeans"
@@ -45,97 +58,59 @@ class KMeans(ConceptLearner):
     space: str = "raw"
 
     def begin(self, view: View) -> "_KMeansFit":
-        """Learn centroids; see ``ConceptLearner.begin``."""
+        """Draw the sample and run the starts; see ``ConceptLearner.begin``."""
         return _KMeansFit(self, view)
 
 
 class _KMeansFit(Fitting):
-    """For now: every row in memory."""
+    """Passes over all rows, from the best start; none where the sample holds all rows."""
 
     def __init__(self, options: KMeans, view: View) -> None:
-        self._options = options
-        self._chunks: list[Tensor] = []
+        self._view = view
+        self._starts = run_starts(
+            view,
+            options.k,
+            options.seed,
+            n_starts=options.n_starts,
+            max_iter=options.max_iter,
+            tol=options.tol,
+        )
+        self._run = self._starts.best
+        self._room = Room(self._starts.frame.centre)
+        self.wants_rows = not self._starts.whole
+        self._seen = Pass(self._run.centroids, self._starts.frame)
+        self._before, self._passes, self._stands = math.inf, 0, False
 
     def update(self, states: Acts, numbers: Tensor) -> None:
-        """Keep the rows."""
-        self._chunks.append(states)
+        """Find the nearest centroid of each row."""
+        for part in blocks(len(states), states.shape[1], states.device):
+            self._seen.add(self._room.centred(states[part]), numbers[part])
 
     def end_pass(self) -> bool:
-        """One pass is enough."""
-        return False
+        """Move the centroids; after the last move one more pass counts their rows."""
+        seen, stop = self._seen, self._starts.stop
+        if self._stands or self._passes >= stop.max_iter:
+            self._run = Run(seen.centroids, seen.counts, seen.objective, self._passes, self._stands)
+            return False
+        self._passes += 1
+        moved = seen.moved(self._take)
+        moves = float((moved - seen.centroids).square().sum())
+        self._stands = stop.stands(moves, self._before, seen.objective)
+        self._before = seen.objective
+        self._seen = Pass(moved, self._starts.frame)
+        return True
+
+    def _take(self, numbers: np.ndarray) -> Vectors:
+        return self._view.take(numbers) - self._starts.frame.centre
 
     def learned(self) -> Learned:
-        """Run all starts."""
-        options = self._options
-        data = torch.cat(self._chunks)
-        # Centring changes nothing in the result and keeps float32 distances exact.
-        mean = data.mean(dim=0)
-        centred = data - mean
-        rng = np.random.default_rng(options.seed)
-        runs = [self._run(centred, rng) for _ in range(options.n_starts)]
-        centroids, labels, objective, iterations = min(runs, key=lambda run: run[2])
-        sizes = tuple(torch.bincount(labels, minlength=options.k).tolist())
+        """The centroids in the space's coordinates."""
+        final = self._run
         report = {
-            "objective": objective,
-            "iterations": iterations,
-            "converged": iterations < options.max_iter,
+            "objective": final.objective,
+            "iterations": final.iterations,
+            "converged": final.converged,
+            **self._starts.report(),
         }
-        return Learned(centroids + mean, "centroid", sizes, report)
-
-    def _run(self, data: Tensor, rng: Generator) -> tuple[Tensor, Tensor, float, int]:
-        options = self._options
-        lengths = data.square().sum(dim=1)
-        centroids = _plus_plus(data, lengths, options.k, rng)
-        limit = options.tol * float(data.var(dim=0, correction=0).mean())
-        iterations, shift = 0, float("inf")
-        while shift > limit and iterations < options.max_iter:
-            iterations += 1
-            squared = _squared_distances(data, lengths, centroids)
-            labels = squared.argmin(dim=1)
-            moved = _means(data, labels, squared, options.k)
-            shift = float((moved - centroids).square().sum())
-            centroids = moved
-        squared = _squared_distances(data, lengths, centroids)
-        nearest = squared.min(dim=1)
-        return centroids, nearest.indices, float(nearest.values.sum()), iterations
-
-
-def _squared_distances(data: Tensor, lengths: Tensor, centroids: Tensor) -> Tensor:
-    cross = data @ centroids.T
-    squares = lengths[:, None] - 2 * cross + centroids.square().sum(dim=1)
-    return squares.clamp_min(0)
-
-
-def _plus_plus(data: Tensor, lengths: Tensor, k: int, rng: Generator) -> Tensor:
-    """Greedy k-means++: of a few rows drawn by squared distance, the one that helps most is next.
-
-    Without the greed, starts miss groups so often that several of them together still do.
-    """
-    chosen = [int(rng.integers(len(data)))]
-    nearest = (data - data[chosen[0]]).square().sum(dim=1)
-    trials = 2 + int(math.log(k))
-    for _ in range(k - 1):
-        weights = nearest.double().cpu().numpy()
-        total = weights.sum()
-        # All rows coincide with a start when there are fewer distinct rows than concepts.
-        share = weights / total if total > 0 else np.full(len(data), 1 / len(data))
-        drawn = rng.choice(len(data), trials, p=share)
-        squared = _squared_distances(data, lengths, data[torch.from_numpy(drawn)])
-        left = torch.minimum(nearest[:, None], squared)
-        best = int(left.sum(dim=0).argmin())
-        chosen.append(int(drawn[best]))
-        nearest = left[:, best]
-    return data[chosen].clone()
-
-
-def _means(data: Tensor, labels: Tensor, squared: Tensor, k: int) -> Tensor:
-    """Mean of each concept's rows; an empty concept takes the row that is worst served."""
-    counts = torch.bincount(labels, minlength=k)
-    sums = torch.zeros(k, data.shape[1], dtype=data.dtype, device=data.device)
-    sums.index_add_(0, labels, data)
-    means = sums / counts.clamp_min(1)[:, None]
-    empty = torch.nonzero(counts == 0).flatten()
-    if len(empty):
-        worst = squared.gather(1, labels[:, None]).flatten().argsort(descending=True)
-        means[empty] = data[worst[: len(empty)]]
-    return means
+        sizes = tuple(final.counts.tolist())
+        return Learned(final.centroids + self._starts.frame.centre, "centroid", sizes, report)

@@ -4,10 +4,12 @@ A fit reads the rows as often as the method needs. The loop over passes and chun
 for all learners; what a learner does with a chunk is its ``Fitting``.
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -15,11 +17,15 @@ from torch.nn.functional import normalize
 from shiftlens.concepts.encoders import Encoder, usual_encoder
 from shiftlens.concepts.learners.survey import Survey, space_of, survey
 from shiftlens.concepts.rows import Rows, rows_of
-from shiftlens.concepts.space import Space
+from shiftlens.concepts.space import Space, require_space
 from shiftlens.core.errors import LearnError
 from shiftlens.core.progress import Progress, Silent
 from shiftlens.core.registry import Registry
 from shiftlens.core.shapes import Acts, Assignment, Codes, Vectors
+
+_WHOLE = ("k", "seed", "n_starts", "max_iter", "max_passes", "batch_size")
+_COUNTS = ("n_starts", "max_iter", "max_passes", "batch_size")
+_SHARES = ("tol", "penalty")
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,9 @@ class Learned:
         vectors: (k, d) float32.
         kind: ``centroid`` or ``direction``.
         sizes: rows of each concept; rows that no concept is active on are in none.
-        report: how the fit went (objective, iterations, convergence).
+        report: JSON: how the fit went (``objective``, ``iterations``, ``converged`` where it
+            iterates), what the first pass saw (``Survey.report``), and ``empty_concepts`` where
+            there are any, as when fewer rows differ than concepts were asked for.
         encoder: how new rows are encoded; the usual one of the kind unless given.
     """
 
@@ -88,7 +96,13 @@ class View:
 
 
 class Fitting(ABC):
-    """One fit under way: what has been seen, and what is believed so far."""
+    """One fit under way: what has been seen, and what is believed so far.
+
+    Attributes:
+        wants_rows: whether there is anything to learn from a pass; false where ``begin`` knew all.
+    """
+
+    wants_rows: bool = True
 
     @abstractmethod
     def update(self, states: Acts, numbers: Tensor) -> None:
@@ -109,15 +123,23 @@ class Fitting(ABC):
 
 
 class ConceptLearner(ABC):
-    """Learns k concepts from states; a subclass is a frozen dataclass of its options."""
+    """Learns k concepts from states; a subclass is a frozen dataclass of its options.
+
+    Attributes:
+        kind: what its vectors are, ``centroid`` (states) or ``direction``.
+    """
 
     name: ClassVar[str]
+    kind: ClassVar[str] = "centroid"
     k: int
     seed: int
 
     @abstractmethod
     def begin(self, view: View) -> Fitting:
         """Start a fit: choose initial vectors, make room.
+
+        A fit that wants every row at once must not ask the view for them: it keeps no more than a
+        sample of bounded size, and sees all rows chunk by chunk.
 
         Args:
             view: the rows; may be read here too, for example to choose starts from a sample.
@@ -134,11 +156,12 @@ class ConceptLearner(ABC):
 
         Args:
             acts: (n, d), any float type, or rows that are read chunk by chunk; not changed.
-            device: where to compute; where the states are by default.
+            device: where to compute; where the states are by default. The outcome is on the CPU.
             progress: who is told; a step is a pass over the rows.
 
         Raises:
-            LearnError: k does not fit the rows, a state is not finite, or all rows are one.
+            LearnError: an option or k is impossible, k does not fit the rows, a state is not
+                finite, or several concepts are to be learned from rows that are all the same.
         """
         rows = rows_of(acts)
         self.check(rows)
@@ -148,9 +171,12 @@ class ConceptLearner(ABC):
         listener.start(f"learning {self.k} concepts", 0)
         try:
             found = survey(rows, where)
+            if self.k > 1 and not bool((found.variance > 0).any()):
+                raise _all_the_same(found.n)
+            listener.advance()
             view = View(rows, space_of(self.space_name, rows, found, where), where, found)
             fitting = self.begin(view)
-            going = True
+            going = fitting.wants_rows
             while going:
                 for numbers, states in view.chunks():
                     fitting.update(states, numbers)
@@ -170,13 +196,45 @@ class ConceptLearner(ABC):
         return {"name": self.name, **asdict(self)}  # pyright: ignore[reportArgumentType,reportCallIssue]
 
     def check(self, rows: Rows) -> None:
-        """One clear error for a k that the rows do not allow."""
+        """Refuse options that are impossible, and a k that the rows do not allow.
+
+        Raises:
+            LearnError: says which, and what is possible.
+        """
+        require_space(self.space_name)
+        for name, value in self.options().items():
+            if name in _WHOLE:
+                _require_whole(name, value)
+            if name in _COUNTS and value < 1:
+                raise LearnError(f"{name} is {value}", allowed="1 or more")
+            if name in _SHARES:
+                _require_share(name, value)
         if self.k < 1 or self.k > len(rows):
             raise LearnError(
                 f"cannot learn {self.k} concepts from {len(rows)} rows",
                 allowed=f"k from 1 to {len(rows)}",
                 remedy="choose a smaller k, or harvest more samples that say the word",
             )
+
+
+def _require_whole(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise LearnError(f"{name} is {value!r}", allowed="a whole number")
+    if name == "seed" and value < 0:
+        raise LearnError(f"seed is {value}", allowed="0 or more")
+
+
+def _require_share(name: str, value: Any) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value < math.inf:
+        raise LearnError(f"{name} is {value!r}", allowed="a finite number, 0 or more")
+
+
+def _all_the_same(n: int) -> LearnError:
+    return LearnError(
+        f"all {n} states are the same, so there is nothing to tell concepts apart by",
+        remedy="take another position or layer: this one does not depend on the sample",
+    )
 
 
 def _finished(learned: Learned, view: View) -> Learned:
@@ -187,7 +245,8 @@ def _finished(learned: Learned, view: View) -> Learned:
             "the fit ended in vectors that are not finite",
             remedy="look at the rows: values near the end of the float type overflow",
         )
-    encoder = replace(learned.encoder, space=space)
+    own = {name: tensor.cpu() for name, tensor in learned.encoder.own_tensors().items()}
+    encoder = replace(learned.encoder, space=space.cpu(), **own)
     if learned.kind == "direction":
         vectors = space.directions_out_of(learned.vectors)
     elif space.name == "unit":
@@ -195,8 +254,11 @@ def _finished(learned: Learned, view: View) -> Learned:
         vectors = normalize(learned.vectors, dim=1) * view.survey.norm
     else:
         vectors = space.out_of(learned.vectors) if space.name != "raw" else learned.vectors
-    done = replace(learned, vectors=vectors.cpu(), report=report, encoder=encoder)
-    return done if learned.sizes else replace(done, sizes=_sizes(done, view))
+    done = replace(learned, vectors=vectors.cpu(), encoder=encoder)
+    sizes = learned.sizes or _sizes(done, view)
+    if empty := sizes.count(0):
+        report["empty_concepts"] = empty
+    return replace(done, sizes=sizes, report=report)
 
 
 def _sizes(learned: Learned, view: View) -> tuple[int, ...]:

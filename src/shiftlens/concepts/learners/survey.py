@@ -7,13 +7,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from shiftlens.concepts.rows import Rows
+from shiftlens.concepts.learners.whitening import whitened
+from shiftlens.concepts.rows import Rows, blocks
 from shiftlens.concepts.space import RAW, Space, require_space, require_variance
 from shiftlens.core.errors import LearnError
 
 _FEWEST_DIMENSIONS = 32
 _DOMINANT_SHARE = 0.5
 _DOMINANT_DIMENSIONS = 0.02
+_FEW = 4
+_TIMES_THE_MEDIAN = 25.0  # of the variance; five times the usual spread
+_RESOLUTION = 1e-6  # of the mean: what float32 sums can still tell from nothing
 
 
 @dataclass(frozen=True)
@@ -23,70 +27,106 @@ class Survey:
     Attributes:
         n: rows.
         mean: (d,) float64.
-        variance: (d,) float64, of each dimension.
+        variance: (d,) float64, of each dimension; 0 where it is less than float32 can tell.
         norm: mean length of a row.
+        zero_rows: rows that are nothing but zeros.
     """
 
     n: int
     mean: Float[Tensor, " d"]
     variance: Float[Tensor, " d"]
     norm: float
+    zero_rows: int = 0
+
+    @property
+    def constant(self) -> int:
+        """How many dimensions do not vary."""
+        return int((self.variance == 0).sum())
 
     @property
     def dominant(self) -> tuple[int, ...]:
-        """The few dimensions that carry over half of the variance, if so few do; largest first.
+        """The few dimensions that carry half of the variance, if so few do; largest first.
 
-        Few are 2 % of the dimensions, at least one; narrow states, below 32, have none.
+        Few are 2 % of the dimensions, at least four, and each must have at least 25 times the
+        median variance of those that vary: in rows of which no dimension stands out, however few
+        rows there are, this names none. Narrow states, below 32 dimensions, have none either.
         """
-        total = float(self.variance.sum())
-        if len(self.variance) < _FEWEST_DIMENSIONS or not total > 0:
+        varying = self.variance[self.variance > 0]
+        if len(self.variance) < _FEWEST_DIMENSIONS or not len(varying):
             return ()
-        order = self.variance.argsort(descending=True)
-        shares = self.variance[order].cumsum(0) / total
-        few = max(1, int(_DOMINANT_DIMENSIONS * len(order)))
+        few = max(_FEW, int(_DOMINANT_DIMENSIONS * len(self.variance)))
+        largest = self.variance.topk(few)
+        shares = largest.values.cumsum(0) / self.variance.sum()
         needed = int((shares < _DOMINANT_SHARE).sum()) + 1
-        return tuple(order[:needed].tolist()) if needed <= few else ()
+        if needed > few or largest.values[needed - 1] < _TIMES_THE_MEDIAN * varying.median():
+            return ()
+        return tuple(largest.indices[:needed].tolist())
 
     def report(self) -> dict[str, Any]:
-        """What a person is told: dominant dimensions, and the share of the variance in them."""
-        dims = list(self.dominant)
-        if not dims:
-            return {}
-        share = float(self.variance[dims].sum() / self.variance.sum())
-        return {"dominant_dimensions": dims, "dominant_share": share}
+        """What a person is told, where there is something to tell, as JSON.
+
+        ``dominant_dimensions`` with the ``dominant_share`` of the variance in them,
+        ``constant_dimensions`` and ``zero_rows``: how many.
+        """
+        counts = {"constant_dimensions": self.constant, "zero_rows": self.zero_rows}
+        found: dict[str, Any] = {name: count for name, count in counts.items() if count}
+        if dims := list(self.dominant):
+            share = float(self.variance[dims].sum() / self.variance.sum())
+            found |= {"dominant_dimensions": dims, "dominant_share": share}
+        return found
+
+
+class _Sums:
+    """Sums over rows: float32 within a block, float64 over blocks."""
+
+    def __init__(self, d: int, device: torch.device) -> None:
+        self.shift: Tensor | None = None
+        self.first = torch.zeros(d, dtype=torch.float64, device=device)
+        self.second = torch.zeros(d, dtype=torch.float64, device=device)
+        self.norms = torch.zeros((), dtype=torch.float64, device=device)
+        self.bad = torch.zeros((), dtype=torch.long, device=device)
+        self.zeros = torch.zeros((), dtype=torch.long, device=device)
+
+    def add(self, states: Tensor) -> None:
+        """Take a block (m, d) float32, which stays as it is."""
+        # A length is finite only if every number of its row is, and so are the squares.
+        norms = torch.linalg.vector_norm(states, dim=1)
+        self.bad += (~torch.isfinite(norms)).sum()
+        self.zeros += (norms == 0).sum()
+        self.norms += norms.sum(dtype=torch.float64)
+        # Sums around a point near the mean lose no digits to it.
+        self.shift = states.mean(dim=0) if self.shift is None else self.shift
+        centred = states - self.shift
+        self.first += centred.sum(dim=0)
+        self.second += centred.square_().sum(dim=0)
 
 
 def survey(rows: Rows, device: torch.device) -> Survey:
     """Read every row once.
 
     Raises:
-        LearnError: states that are not finite.
+        LearnError: states that are not finite, or so large that their squares are not.
     """
-    d, bad, norms = rows.d, 0, 0.0
-    shift: Tensor | None = None
-    sums = torch.zeros(2, d, dtype=torch.float64, device=device)
+    n, sums = len(rows), _Sums(rows.d, device)
     for _, chunk in rows.chunks():
-        states = chunk.to(device).double()
-        bad += int((~torch.isfinite(states).all(dim=1)).sum())
-        # Sums around a point near the mean lose no digits to it.
-        shift = states.mean(dim=0) if shift is None else shift
-        centred = states - shift
-        sums += torch.stack((centred.sum(dim=0), centred.square().sum(dim=0)))
-        norms += float(states.norm(dim=1).sum())
-    if bad:
+        for part in blocks(len(chunk), rows.d, device):
+            sums.add(chunk[part].to(device).float())
+    if bad := int(sums.bad):
         raise LearnError(
-            f"{bad} of {len(rows)} states are not finite",
+            f"{bad} of {n} states are not finite",
             allowed="finite numbers; float16 ends at 65,504 and overflows to infinity",
             remedy="drop those rows, or harvest in bfloat16 or float32",
         )
-    assert shift is not None  # there is at least one row
-    n = len(rows)
-    mean = sums[0] / n
-    return Survey(n, mean + shift, (sums[1] / n - mean.square()).clamp_min(0), norms / n)
+    assert sums.shift is not None  # there is at least one row
+    mean = sums.first / n
+    variance = (sums.second / n - mean.square()).clamp_min(0)
+    mean = mean + sums.shift
+    variance[variance <= (_RESOLUTION * mean).square()] = 0
+    return Survey(n, mean, variance, float(sums.norms) / n, int(sums.zeros))
 
 
 def space_of(name: str, rows: Rows, found: Survey, device: torch.device) -> Space:
-    """The space of that name for these rows.
+    """The space of that name for these rows; ``white`` reads them once more.
 
     Raises:
         LearnError: there is no such space.
@@ -97,6 +137,7 @@ def space_of(name: str, rows: Rows, found: Survey, device: torch.device) -> Spac
     mean = found.mean.float()
     if name == "centred":
         return Space("centred", mean)
+    scale = (1 / require_variance(found.variance.sqrt())).float()
     if name == "standard":
-        return Space("standard", mean, scale=(1 / require_variance(found.variance.sqrt())).float())
-    raise NotImplementedError(name)
+        return Space("standard", mean, scale=scale)
+    return whitened(rows, mean, scale, device)

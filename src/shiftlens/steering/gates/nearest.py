@@ -10,6 +10,7 @@ from torch import Tensor
 
 from shiftlens.activations.store import ActivationStore
 from shiftlens.concepts.concepts import Concepts
+from shiftlens.concepts.encoders import Nearest
 from shiftlens.core.errors import SteeringError
 from shiftlens.steering.gates.gate import Decisions, StateGate, require_both
 from shiftlens.steering.whitening import Whitening
@@ -64,9 +65,11 @@ class NearestConcept(StateGate):
     def opens(self, states: Float[Tensor, "m d"]) -> Decisions:
         """Whether the nearest concept is a chosen one."""
         rows, centres = states.float(), self.concepts.vectors.to(states.device)
-        if self.whitening is not None:
+        if self.whitening is None:
+            nearest = self.concepts.assign(rows)
+        else:
             rows, centres = self.whitening.apply(rows), self.whitening.apply(centres)
-        nearest = torch.cdist(rows, centres).argmin(dim=1)
+            nearest = Nearest().assign(rows, centres)
         wanted = torch.tensor(sorted(self.chosen), device=states.device)
         return torch.isin(nearest, wanted)
 

@@ -12,6 +12,7 @@ from shiftlens.activations.store import ActivationStore, paired
 from shiftlens.activations.survey import Answers, Survey
 from shiftlens.concepts.concepts import Concepts
 from shiftlens.concepts.grounding.ground import ground
+from shiftlens.concepts.grounding.whole_words import Lexicon
 from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.concepts.learners.learner import Learned
 from shiftlens.concepts.learning import learn
@@ -190,14 +191,28 @@ def _learned(
     rows = sides.parts.estimation.tolist()
     grounded: list[Concepts] = []
     bare: list[Learned] = []
+    lexicon = _lexicon(sides)
     for store, model in zip((sides.base, sides.tuned), models, strict=True):
         part = store.at_rows(rows)
         concepts = learn(part, learner, layer=sides.layer)
         bare.append(concepts.learned)
-        words = {"n_words": options.n_words, "stop_words": options.stop_words}
-        grounded.append(ground(concepts, part, model.readout, **words))  # pyright: ignore[reportArgumentType]
+        grounded.append(
+            ground(
+                concepts,
+                part,
+                model.readout,
+                n_words=options.n_words,
+                stop_words=options.stop_words,
+                lexicon=lexicon,
+            )
+        )
     a, b = (s.at_rows(rows).states(sides.layer) for s in (sides.base, sides.tuned))
     return _shift(sides, grounded, bare, (a, b), own, models[1], options), (bare[0], bare[1])
+
+
+def _lexicon(sides: _Sides) -> Lexicon:
+    """One lexicon for all lists that are compared: the two models need not say the same words."""
+    return Lexicon.of([*sides.base.responses.values(), *sides.tuned.responses.values()])
 
 
 def _shift(
@@ -228,7 +243,11 @@ def _shift(
         consistency=tuple(alone.tolist()),
         consistency_published=tuple(inclusive.tolist()),
         shifted_words=top_words(
-            tuned.readout, shifted, n=options.n_words, stop_words=options.stop_words
+            tuned.readout,
+            shifted,
+            n=options.n_words,
+            stop_words=options.stop_words,
+            lexicon=_lexicon(sides),
         ),
         lost=_lost(sides, bare[0], own),
         state_norm=float(states[0].float().norm(dim=1).mean()),

@@ -80,6 +80,17 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
+def build_judge_tokenizer() -> PreTrainedTokenizerFast:
+    """The same words, and an end mark of its own behind them all.
+
+    CLIP takes the text's state at the end mark, and transformers looks for the largest token where
+    that mark is number 2: the state of whichever word comes last in the alphabet.
+    """
+    tokenizer = build_tokenizer()
+    tokenizer.add_special_tokens({"eos_token": "<end>"})
+    return tokenizer
+
+
 def build_image_processor() -> CLIPImageProcessorPil:
     """Resize to the picture size and scale to -1..1."""
     return CLIPImageProcessorPil(
@@ -138,7 +149,11 @@ def build_llava(vocabulary_size: int) -> LlavaForConditionalGeneration:
 
 
 def build_judge(vocabulary_size: int) -> CLIPModel:
-    """An untrained tiny CLIP with a tower of the same shape and a two-layer text encoder."""
+    """An untrained tiny CLIP with a tower of the same shape and a two-layer text encoder.
+
+    Args:
+        vocabulary_size: of ``build_judge_tokenizer``, whose last token is the end mark.
+    """
     text = CLIPTextConfig(
         vocab_size=vocabulary_size,
         hidden_size=128,
@@ -149,7 +164,7 @@ def build_judge(vocabulary_size: int) -> CLIPModel:
         max_position_embeddings=48,
         pad_token_id=PAD,
         bos_token_id=BOS,
-        eos_token_id=EOS,
+        eos_token_id=vocabulary_size - 1,
     )
     vision = CLIPVisionConfig(**_VISION)
     config = CLIPConfig(

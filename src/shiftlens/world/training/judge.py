@@ -37,7 +37,7 @@ def train_judge(
         words = random.Random(int(rng.integers(2**32)))
         texts = [caption(pictures.scenes[i], words.choice(STYLES), words) for i in index]
         tokens = tokenizer(
-            [f"{text}<eos>" for text in texts],
+            [f"{text}{tokenizer.eos_token}" for text in texts],
             return_tensors="pt",
             padding=True,
             padding_side="right",

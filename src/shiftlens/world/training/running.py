@@ -16,9 +16,9 @@ from shiftlens.world.training.adapters import train_adapter
 from shiftlens.world.training.architecture import (
     build_image_processor,
     build_judge,
+    build_judge_tokenizer,
     build_llava,
     build_processor,
-    build_tokenizer,
 )
 from shiftlens.world.training.judge import train_judge
 from shiftlens.world.training.language import train_language
@@ -144,7 +144,7 @@ def _write_card(run: _Run, scale: float) -> None:
 
 def _train_judge(run: _Run, pictures: Pictures, model: Any) -> None:
     torch.manual_seed(run.seed)
-    tokenizer = build_tokenizer()
+    tokenizer = build_judge_tokenizer()
     judge: Any = build_judge(len(tokenizer))
     judge.to(run.device)
     recipe = run.sizes.steps(JUDGE)

@@ -1,14 +1,20 @@
 """K-means: as good as scikit-learn's, seeded to the bit, no empty concept."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from sklearn.cluster import KMeans as Oracle
+from tests.builders import build_store
 
-from shiftlens.concepts.learners.baselines import RandomSamples
-from shiftlens.concepts.learners.kmeans import KMeans, _means
+from shiftlens.concepts import rows as rows_module
+from shiftlens.concepts.learners import sampling
+from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.concepts.learners.learner import learners
-from shiftlens.core.errors import LearnError, ShiftLensError
+from shiftlens.concepts.rows import MemoryRows, StoreRows
+from shiftlens.core.errors import ShiftLensError
 
 
 def _blobs(
@@ -100,14 +106,6 @@ def test_every_centroid_is_the_mean_of_its_rows() -> None:
     torch.testing.assert_close(found.vectors, means, atol=1e-4, rtol=1e-4)
 
 
-def test_an_empty_concept_takes_the_row_that_is_worst_served() -> None:
-    data = torch.tensor([[0.0], [1.0], [10.0], [0.5]])
-    labels = torch.tensor([0, 0, 0, 0])
-    squared = torch.tensor([[0.0, 9.0], [1.0, 9.0], [100.0, 101.0], [0.25, 9.0]])
-    means = _means(data, labels, squared, 2)
-    assert means.flatten().tolist() == pytest.approx([2.875, 10.0])
-
-
 def test_no_concept_stays_empty() -> None:
     """Many equal rows and a few others: random starts coincide."""
     states = torch.cat([torch.zeros(95, 3), torch.eye(5, 3) * 7 + torch.arange(5.0)[:, None]])
@@ -122,31 +120,158 @@ def test_as_many_concepts_as_rows() -> None:
     assert found.report["objective"] == pytest.approx(0.0, abs=1e-5)
 
 
-@pytest.mark.parametrize("learner", [KMeans, RandomSamples])
-@pytest.mark.parametrize("k", [0, 11, -3])
-def test_more_concepts_than_rows_is_refused(learner: type, k: int) -> None:
-    with pytest.raises(LearnError, match=f"cannot learn {k} concepts from 10 rows"):
-        learner(k=k).fit(torch.zeros(10, 3))
-
-
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_states_that_are_not_finite_are_counted(bad: float) -> None:
-    states = torch.zeros(10, 3)
-    states[[2, 5], 1] = bad
-    with pytest.raises(LearnError, match="2 of 10 states are not finite"):
-        KMeans(k=2).fit(states)
-
-
-def test_random_samples_are_rows_and_worse_than_learned() -> None:
-    states, _ = _blobs(5, 200, 8, spread=2.0, seed=0)
-    found = RandomSamples(k=5, seed=1).fit(states)
-    assert all(bool((states == row).all(dim=1).any()) for row in found.vectors)
-    assert found.vectors.equal(RandomSamples(k=5, seed=1).fit(states).vectors)
-    assert _objective(states, found.vectors) > _objective(states, KMeans(k=5).fit(states).vectors)
-
-
 def test_learners_are_known_by_name() -> None:
     assert learners.get("kmeans") is KMeans
     assert KMeans(k=3).options()["name"] == "kmeans"
     with pytest.raises(ShiftLensError, match="unknown learner 'k-means'"):
         learners.get("k-means")
+
+
+class _Counted(MemoryRows):
+    """Rows that count how often they are read, and how many are asked for by number."""
+
+    passes = 0
+    taken = 0
+
+    def chunks(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        self.passes += 1
+        yield from super().chunks()
+
+    def take(self, numbers: np.ndarray) -> torch.Tensor:
+        self.taken += len(numbers)
+        return super().take(numbers)
+
+
+@pytest.fixture
+def few_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only 300 rows of width 8 fit the sample, and 50 a chunk."""
+    monkeypatch.setattr(sampling, "SAMPLE_VALUES", 300 * 8)
+    monkeypatch.setattr(rows_module, "CHUNK_VALUES", 50 * 8)
+    monkeypatch.setattr(rows_module, "BLOCK_VALUES", 30 * 8)
+
+
+def test_rows_that_fit_are_read_twice_and_no_more() -> None:
+    rows = _Counted(_blobs(5, 300, 8, spread=1.0, seed=0)[0])
+    found = KMeans(k=5).fit(rows)
+    assert (rows.passes, rows.taken) == (2, 0), "once to survey them, once to hold them"
+    assert found.report["sampled_rows"] == 300
+
+
+@pytest.mark.usefixtures("few_fit")
+def test_rows_that_do_not_fit_are_sampled_and_then_read_pass_by_pass() -> None:
+    rows = _Counted(_blobs(5, 2000, 8, spread=1.0, seed=0)[0])
+    found = KMeans(k=5, max_iter=7, tol=0.0).fit(rows)
+    assert found.report["sampled_rows"] == rows.taken == 300
+    # One to survey, seven that move the centroids, one that counts.
+    assert (rows.passes, found.report["iterations"], found.report["converged"]) == (9, 7, False)
+    assert sum(found.sizes) == 2000
+
+
+@pytest.mark.parametrize(("spread", "seed"), [(4.0, 0), (0.7, 1)])
+def test_a_sample_ends_where_all_rows_in_memory_do(
+    spread: float, seed: int, request: pytest.FixtureRequest
+) -> None:
+    states, _ = _blobs(6, 3000, 8, spread=spread, seed=seed)
+    whole = KMeans(k=6, n_starts=8).fit(states)
+    request.getfixturevalue("few_fit")
+    passed = KMeans(k=6, n_starts=8).fit(states)
+    assert passed.report["sampled_rows"] < whole.report["sampled_rows"] == 3000
+    assert passed.report["objective"] <= 1.01 * whole.report["objective"]
+    exact = _objective(states, passed.vectors)
+    assert passed.report["objective"] == pytest.approx(exact, rel=1e-5)
+
+
+@pytest.mark.usefixtures("few_fit")
+@pytest.mark.parametrize("space", ["raw", "unit", "standard", "white"])
+def test_shards_and_chunks_decide_nothing(
+    space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = _blobs(6, 1500, 8, spread=2.0, seed=3)[0] + 20
+    learner = KMeans(k=6, n_starts=2, space=space)
+    stored = learner.fit(StoreRows(build_store(tmp_path, states, shards=7)))
+    monkeypatch.setattr(rows_module, "CHUNK_VALUES", 2**24)
+    monkeypatch.setattr(rows_module, "BLOCK_VALUES", 2**22)
+    memory = learner.fit(states)
+    torch.testing.assert_close(stored.vectors, memory.vectors, rtol=1e-4, atol=1e-4)
+    assert stored.sizes == memory.sizes
+    assert stored.report["objective"] == pytest.approx(memory.report["objective"], rel=1e-5)
+    assert stored.report["iterations"] == memory.report["iterations"]
+
+
+@pytest.mark.usefixtures("few_fit")
+def test_passes_repair_a_concept_that_the_sample_left_empty() -> None:
+    """Nearly all rows are one: a sample of them has too few others for six concepts."""
+    others = torch.eye(8)[:6] * torch.arange(10.0, 70.0, 10.0)[:, None]
+    states = torch.zeros(3000, 8)
+    states[torch.arange(6) * 400 + 11] = others
+    for seed in range(5):
+        found = KMeans(k=7, seed=seed, n_starts=1).fit(states)
+        assert found.sizes.count(1) == 6, found.sizes
+        assert found.report["objective"] == pytest.approx(0.0, abs=1e-2)
+
+
+def test_twin_a_start_alone_leaves_them_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = torch.zeros(3000, 8)
+    states[torch.arange(6) * 400 + 11] = torch.eye(8)[:6] * 50
+    drawn = np.sort(np.random.default_rng(0).choice(3000, 300, replace=False))
+    assert int((states[torch.from_numpy(drawn)].norm(dim=1) > 0).sum()) < 6
+
+
+def test_every_start_is_told_and_the_best_one_goes_on() -> None:
+    states, _ = _blobs(12, 400, 4, spread=1.5, seed=2)
+    report = KMeans(k=12, n_starts=6).fit(states).report
+    assert len(report["start_objectives"]) == 6
+    assert report["objective"] == min(report["start_objectives"])
+    assert max(report["start_objectives"]) > report["objective"], "starts differ here"
+
+
+def test_a_fit_that_is_cut_short_says_so() -> None:
+    states, _ = _blobs(12, 400, 4, spread=0.2, seed=2)
+    short = KMeans(k=12, n_starts=1, max_iter=2, tol=0.0).fit(states)
+    assert (short.report["iterations"], short.report["converged"]) == (2, False)
+    long = KMeans(k=12, n_starts=1, tol=0.0).fit(states)
+    assert long.report["converged"]
+    assert long.report["iterations"] > 2
+    exact = KMeans(k=12, n_starts=1, tol=0.0, max_iter=long.report["iterations"]).fit(states)
+    assert exact.report["converged"], "to stand still in the last iteration is to converge"
+
+
+def test_unit_space_is_spherical_k_means() -> None:
+    """Rows of every length: only the direction tells; sizes are those that ``assign`` gives."""
+    states, truth = _blobs(5, 300, 12, spread=6.0, seed=4)
+    lengths = torch.rand(300, 1, generator=torch.Generator().manual_seed(0)) * 50 + 0.5
+    found = KMeans(k=5, space="unit").fit(states * lengths)
+    labels = found.assign(states * lengths)
+    assert len(set(zip(labels.tolist(), truth.tolist(), strict=True))) == 5
+    assert found.sizes == tuple(torch.bincount(labels, minlength=5).tolist())
+    raw = KMeans(k=5).fit(states * lengths).assign(states * lengths)
+    assert len(set(zip(raw.tolist(), truth.tolist(), strict=True))) > 5, "the twin: raw rows"
+
+
+@pytest.mark.parametrize("space", ["raw", "centred", "standard", "white", "unit"])
+def test_sizes_are_what_assign_gives(space: str) -> None:
+    states, _ = _blobs(7, 500, 16, spread=0.7, seed=5)
+    found = KMeans(k=7, space=space).fit(states + 30)
+    labels = found.assign(states + 30)
+    assert found.sizes == tuple(torch.bincount(labels, minlength=7).tolist())
+
+
+def test_standard_hears_what_a_massive_dimension_drowns() -> None:
+    states, truth = _blobs(4, 400, 64, spread=1.0, seed=6)
+    noise = torch.randn(400, generator=torch.Generator().manual_seed(1))
+    states[:, 9] = noise * 3000
+
+    def pairs(space: str) -> int:
+        labels = KMeans(k=4, space=space).fit(states).assign(states)
+        return len(set(zip(labels.tolist(), truth.tolist(), strict=True)))
+
+    assert pairs("standard") == 4
+    assert pairs("raw") > 4
+
+
+def test_fewer_distinct_rows_than_concepts_leave_empty_ones() -> None:
+    states = torch.tensor([[0.0, 1.0], [5.0, 5.0], [9.0, 0.0]]).repeat(20, 1)
+    found = KMeans(k=5).fit(states)
+    assert sorted(found.sizes) == [0, 0, 20, 20, 20]
+    assert found.report["empty_concepts"] == 2
+    assert bool(torch.isfinite(found.vectors).all())

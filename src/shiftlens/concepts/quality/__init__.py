@@ -1,0 +1,1 @@
+"""How good concepts are, beside the same figures for concepts that nobody learned."""

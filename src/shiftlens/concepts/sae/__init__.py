@@ -1,0 +1,1 @@
+"""Sparse autoencoders that were trained elsewhere, read in as concepts."""
