@@ -132,7 +132,8 @@ def figures_of(hunt: Hunt, layers: Sequence[int]) -> list[Figure]:
                best.overlap_by_chance, "", f"intersection over union {best.overlap.mean():.2f}; "
                f"{how}"),
         _times("heat maps: pointing game of the usual projection / chance", usual.pointing,
-               usual.by_chance, "", f"won {usual.pointing.mean():.2f}; block {max(layers)}; {what}"),
+               usual.by_chance, "", f"won {usual.pointing.mean():.2f}; block {max(layers)}; "
+               f"{what}"),
     ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from benchmarks.concepts.world_data import FACTORS, World
 from benchmarks.figures import Figure, main
 
 ROOT = Path("runs/bench-concepts")
-N_SELECTION, N_POOL = 1200, 8000
+N_SELECTION, N_POOL = 2000, 8000
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def measure() -> list[Figure]:
     # SHIFTLENS_BENCH_SHORT: a look at whether it runs, on a machine that others use.
     short = bool(os.environ.get("SHIFTLENS_BENCH_SHORT"))
     world = World.open(ROOT, 150 if short else N_SELECTION, 400 if short else N_POOL)
-    effort = Effort(seeds=2, most=100) if short else Effort()
+    effort = Effort(ks=(5, 20), seeds=2, most=100) if short else Effort()
     start = time.monotonic()
     figures: list[Figure] = []
     for layer in world.layers:

@@ -42,7 +42,8 @@ def learn(
         SiteError: the store does not hold that layer.
 
     Warns:
-        DominantDimensions: see there; ``space="standard"`` or ``"white"`` are the remedies.
+        DominantDimensions: see there; ``space="standard"`` is the remedy, ``"white"`` where
+            dimensions are also correlated.
     """
     learned = learner.fit(StoreRows(store, layer), device=device, progress=progress)
     _warn(learned.report, learner.space_name)
@@ -63,7 +64,7 @@ def _warn(report: dict[str, object], space: str) -> None:
         return
     warnings.warn(
         f"dimensions {dims} carry {report['dominant_share']:.0%} of the variance, and so decide "
-        'which states are near: learn in space="standard" or "white" to hear the others',
+        'which states are near: learn in space="standard" to hear the others',
         DominantDimensions,
         stacklevel=3,
     )

@@ -1,12 +1,14 @@
 """Rows, speed and factoring of the benchmark, at sizes of a second."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
-
 from benchmarks.concepts import factoring, speed
 from benchmarks.concepts.multiplicative import best_vectors, semi_nmf
 from benchmarks.concepts.rows import blurred, planted, power_law
+
 from shiftlens.concepts.learners.semi_nmf import SemiNMF
 
 
@@ -57,7 +59,7 @@ def test_multiplicative_updates_never_raise_the_error() -> None:
         factoring.squared_error(rows, *semi_nmf(rows.numpy(), 4, 0, times))
         for times in (0, 1, 5, 25, 125)
     ]
-    assert all(later <= earlier * (1 + 1e-5) for earlier, later in zip(errors, errors[1:]))
+    assert all(later <= earlier * (1 + 1e-5) for earlier, later in pairwise(errors))
     assert errors[-1] < 0.9 * errors[0]
 
 

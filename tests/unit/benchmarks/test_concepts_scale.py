@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-
 from benchmarks.concepts import scale
 from benchmarks.concepts.big_store import first_parts, write_store
+
 from shiftlens.activations.store import ActivationStore
 
 

@@ -1,7 +1,6 @@
 """The large vocabulary, and which words name a value of the world."""
 
 import numpy as np
-
 from benchmarks.concepts import naming, words
 from benchmarks.concepts.big_vocabulary import build_tokenizer
 

@@ -231,7 +231,7 @@ def _krylov(matrix: Symmetric, k: int, block: int) -> tuple[Tensor, Tensor] | No
     return None
 
 
-def _completed(vectors: Vectors, k: int) -> Vectors:
+def _completed(vectors: Float[Tensor, "some d"], k: int) -> Vectors:
     """Orthonormal rows: those given, nearly orthogonal ones, and arbitrary others up to k."""
     random = torch.Generator().manual_seed(0)
     more = torch.randn(k - len(vectors), vectors.shape[1], generator=random, dtype=vectors.dtype)
