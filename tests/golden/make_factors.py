@@ -2,7 +2,7 @@
 
 Semi-NMF by the multiplicative updates of Ding, Li and Jordan (2010, equations 10 and 11), run long
 from several starts; sparse coding by scikit-learn's ``DictionaryLearning``; the singular value
-decomposition by numpy. Run by hand, from the root of the repository; the tests only read the numbers.
+decomposition by numpy. Run by hand, from the root of the repository; tests only read the numbers.
 """
 
 import json

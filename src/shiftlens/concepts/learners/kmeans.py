@@ -89,16 +89,17 @@ class _KMeansFit(Fitting):
     def end_pass(self) -> bool:
         """Move the centroids; after the last move one more pass counts their rows."""
         seen, stop = self._seen, self._starts.stop
-        if self._stands or self._passes >= stop.max_iter:
-            self._run = Run(seen.centroids, seen.counts, seen.objective, self._passes, self._stands)
-            return False
-        self._passes += 1
-        moved = seen.moved(self._take)
-        moves = float((moved - seen.centroids).square().sum())
-        self._stands = stop.stands(moves, self._before, seen.objective)
-        self._before = seen.objective
-        self._seen = Pass(moved, self._starts.frame)
-        return True
+        if not self._stands and self._passes < stop.max_iter:
+            self._passes += 1
+            moved = seen.moved(self._take)
+            moves = float((moved - seen.centroids).square().sum())
+            self._stands = stop.stands(moves, self._before, seen.objective)
+            self._before = seen.objective
+            if moves > 0:  # otherwise the rows were just seen with these very centroids
+                self._seen = Pass(moved, self._starts.frame)
+                return True
+        self._run = Run(seen.centroids, seen.counts, seen.objective, self._passes, self._stands)
+        return False
 
     def _take(self, numbers: np.ndarray) -> Vectors:
         return self._view.take(numbers) - self._starts.frame.centre

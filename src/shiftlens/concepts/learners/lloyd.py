@@ -103,7 +103,11 @@ class Pass:
         squared = (squares + 2 * nearest.values).clamp_min_(0)
         self._objective += squared.sum(dtype=torch.float64)
         self.counts += torch.bincount(nearest.indices, minlength=len(self.counts))
-        self.sums += _sums(rows, nearest.indices, len(self.counts))
+        if rows.device.type == "cpu":
+            sums = torch.zeros_like(self.centroids).index_add_(0, nearest.indices, rows)
+        else:  # as a product, whose order never changes
+            sums = one_hot(nearest.indices, len(self.counts)).to(rows.dtype).T @ rows
+        self.sums += sums
         self._worst.add(squared, numbers)
         return nearest.indices
 
@@ -194,16 +198,18 @@ class Stop:
 def run(data: Acts, start: Vectors, frame: Frame, stop: Stop, lengths: Tensor) -> Run:
     """Lloyd's algorithm on centred rows in memory."""
     numbers = torch.arange(len(data), device=data.device)
-    centroids, iterations, stands, before = start, 0, False, math.inf
+    centroids, iterations, stands, before, moves = start, 0, False, math.inf, math.inf
+    seen = _pass(data, numbers, centroids, frame, lengths)
     while not stands and iterations < stop.max_iter:
         iterations += 1
-        seen = _pass(data, numbers, centroids, frame, lengths)
+        objective = seen.objective
         moved = seen.moved(lambda rows: data[torch.from_numpy(rows).to(data.device)])
         moves = float((moved - centroids).square().sum())
-        stands = stop.stands(moves, before, seen.objective)
-        centroids, before = moved, seen.objective
-    last = _pass(data, numbers, centroids, frame, lengths)
-    return Run(centroids, last.counts, last.objective, iterations, stands)
+        stands = stop.stands(moves, before, objective)
+        centroids, before = moved, objective
+        if moves > 0:  # otherwise the rows were just seen with these very centroids
+            seen = _pass(data, numbers, centroids, frame, lengths)
+    return Run(centroids, seen.counts, seen.objective, iterations, stands)
 
 
 def _pass(data: Acts, numbers: Tensor, centroids: Vectors, frame: Frame, lengths: Tensor) -> Pass:
@@ -222,14 +228,6 @@ def squared_distances(data: Acts, lengths: Tensor, points: Vectors) -> Tensor:
     """Squared distance of each row to each point: (n, k)."""
     halves = points.square().sum(dim=1) / 2
     return (lengths[:, None] + 2 * torch.addmm(halves, data, points.T, alpha=-1)).clamp_min_(0)
-
-
-def _sums(rows: Acts, labels: Tensor, k: int) -> Vectors:
-    """Sum of each concept's rows; on an accelerator as a product, whose order never changes."""
-    if rows.device.type != "cpu":
-        return one_hot(labels, k).to(rows.dtype).T @ rows
-    sums = torch.zeros(k, rows.shape[1], dtype=rows.dtype)
-    return sums.index_add_(0, labels, rows)
 
 
 def plus_plus(data: Acts, lengths: Tensor, k: int, rng: Generator) -> Vectors:
