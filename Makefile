@@ -46,6 +46,7 @@ docs: $(STAMP)  ## run every example and check every page
 	$(BIN)/python -m pytest -q tests/docs
 
 bench: $(STAMP)  ## every number of the README and the notes, printed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	$(BIN)/python -m benchmarks
 
 fix: $(STAMP)  ## format, and mend what can be mended

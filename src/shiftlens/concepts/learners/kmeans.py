@@ -76,10 +76,11 @@ class _KMeansFit(Fitting):
             tol=options.tol,
         )
         self._run = self._starts.best
-        self._room = Room(self._starts.frame.centre)
-        self.wants_rows = not self._starts.whole
-        self._seen = Pass(self._run.centroids, self._starts.frame)
         self._before, self._passes, self._stands = math.inf, 0, False
+        self.wants_rows = not self._starts.whole
+        if self.wants_rows:
+            self._room = Room(self._starts.frame.centre)
+            self._seen = Pass(self._run.centroids, self._starts.frame)
 
     def update(self, states: Acts, numbers: Tensor) -> None:
         """Find the nearest centroid of each row."""

@@ -24,7 +24,6 @@ from shiftlens.core.registry import Registry
 from shiftlens.core.shapes import Acts, Assignment, Codes, Vectors
 
 _WHOLE = ("k", "seed", "n_starts", "max_iter", "max_passes", "batch_size")
-_COUNTS = ("n_starts", "max_iter", "max_passes", "batch_size")
 _SHARES = ("tol", "penalty")
 
 
@@ -203,12 +202,9 @@ class ConceptLearner(ABC):
         """
         require_space(self.space_name)
         for name, value in self.options().items():
-            if name in _WHOLE:
-                _require_whole(name, value)
-            if name in _COUNTS and value < 1:
-                raise LearnError(f"{name} is {value}", allowed="1 or more")
-            if name in _SHARES:
-                _require_share(name, value)
+            allowed = _allowed(name, value)
+            if allowed:
+                raise LearnError(f"{name} is {value!r}", allowed=allowed)
         if self.k < 1 or self.k > len(rows):
             raise LearnError(
                 f"cannot learn {self.k} concepts from {len(rows)} rows",
@@ -217,17 +213,17 @@ class ConceptLearner(ABC):
             )
 
 
-def _require_whole(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise LearnError(f"{name} is {value!r}", allowed="a whole number")
-    if name == "seed" and value < 0:
-        raise LearnError(f"seed is {value}", allowed="0 or more")
-
-
-def _require_share(name: str, value: Any) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 <= value < math.inf:
-        raise LearnError(f"{name} is {value!r}", allowed="a finite number, 0 or more")
+def _allowed(name: str, value: Any) -> str:
+    """What an option may be, where it is something else; otherwise nothing."""
+    if name in _WHOLE:
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            return "a whole number"
+        least = 0 if name == "seed" else 1
+        return f"{least} or more" if value < least and name != "k" else ""
+    if name in _SHARES:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return "" if number and 0 <= value < math.inf else "a finite number, 0 or more"
+    return ""
 
 
 def _all_the_same(n: int) -> LearnError:

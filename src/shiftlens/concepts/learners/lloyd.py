@@ -68,6 +68,9 @@ class Room:
 class Pass:
     """What one pass finds out: nearest centroids, the sums of their rows, who is served worst.
 
+    ``counts`` (k,) are the rows of each centroid so far, ``sums`` (k, d) float64 their sums, and
+    ``objective`` is the sum of squared distances to the centroids that the pass began with.
+
     Args:
         centroids: (k, d) centred.
         frame: where the rows lie.
@@ -80,13 +83,8 @@ class Pass:
         device = centroids.device
         self.sums = torch.zeros(centroids.shape, dtype=torch.float64, device=device)
         self.counts = torch.zeros(len(centroids), dtype=torch.long, device=device)
-        self._objective = torch.zeros((), dtype=torch.float64, device=device)
+        self.objective = 0.0
         self._worst = Worst(len(centroids)) if worst is None else worst
-
-    @property
-    def objective(self) -> float:
-        """Sum of squared distances to the centroids that the pass began with."""
-        return float(self._objective)
 
     def add(
         self, rows: Acts, numbers: Int[Tensor, " m"], lengths: Float[Tensor, " m"] | None = None
@@ -101,7 +99,7 @@ class Pass:
         squares = squared_lengths(rows) if lengths is None else lengths
         nearest = torch.addmm(self._half, rows, self.centroids.T, alpha=-1).min(dim=1)
         squared = (squares + 2 * nearest.values).clamp_min_(0)
-        self._objective += squared.sum(dtype=torch.float64)
+        self.objective += float(squared.sum(dtype=torch.float64))
         self.counts += torch.bincount(nearest.indices, minlength=len(self.counts))
         if rows.device.type == "cpu":
             sums = torch.zeros_like(self.centroids).index_add_(0, nearest.indices, rows)
@@ -122,7 +120,7 @@ class Pass:
         if len(empty):
             rows = self._worst.rows()[: len(empty)]
             means[empty[: len(rows)]] = take(rows)
-        return self._frame.placed(means)
+        return self._frame.placed(means) if self._frame.on_sphere else means
 
 
 class Worst:
@@ -198,24 +196,27 @@ class Stop:
 def run(data: Acts, start: Vectors, frame: Frame, stop: Stop, lengths: Tensor) -> Run:
     """Lloyd's algorithm on centred rows in memory."""
     numbers = torch.arange(len(data), device=data.device)
+    parts = [
+        (data[part], numbers[part], lengths[part])
+        for part in blocks(len(data), data.shape[1], data.device)
+    ]
     centroids, iterations, stands, before, moves = start, 0, False, math.inf, math.inf
-    seen = _pass(data, numbers, centroids, frame, lengths)
+    seen = _pass(parts, centroids, frame)
     while not stands and iterations < stop.max_iter:
         iterations += 1
-        objective = seen.objective
         moved = seen.moved(lambda rows: data[torch.from_numpy(rows).to(data.device)])
         moves = float((moved - centroids).square().sum())
-        stands = stop.stands(moves, before, objective)
-        centroids, before = moved, objective
+        stands = stop.stands(moves, before, seen.objective)
+        centroids, before = moved, seen.objective
         if moves > 0:  # otherwise the rows were just seen with these very centroids
-            seen = _pass(data, numbers, centroids, frame, lengths)
+            seen = _pass(parts, centroids, frame)
     return Run(centroids, seen.counts, seen.objective, iterations, stands)
 
 
-def _pass(data: Acts, numbers: Tensor, centroids: Vectors, frame: Frame, lengths: Tensor) -> Pass:
+def _pass(parts: list[tuple[Tensor, Tensor, Tensor]], centroids: Vectors, frame: Frame) -> Pass:
     seen = Pass(centroids, frame)
-    for part in blocks(len(data), data.shape[1], data.device):
-        seen.add(data[part], numbers[part], lengths[part])
+    for rows, numbers, lengths in parts:
+        seen.add(rows, numbers, lengths)
     return seen
 
 
@@ -237,6 +238,7 @@ def plus_plus(data: Acts, lengths: Tensor, k: int, rng: Generator) -> Vectors:
     (Arthur and Vassilvitskii 2007, section 2.2, for the draw.)
     """
     chosen = [int(rng.integers(len(data)))]
+    halves = lengths[:, None] / 2
     nearest = squared_distances(data, lengths, data[chosen])[:, 0]
     trials = 2 + int(math.log(k))
     for _ in range(k - 1):
@@ -245,8 +247,10 @@ def plus_plus(data: Acts, lengths: Tensor, k: int, rng: Generator) -> Vectors:
         # All rows coincide with a start when there are fewer distinct rows than concepts.
         share = weights / total if total > 0 else np.full(len(data), 1 / len(data))
         drawn = rng.choice(len(data), trials, p=share)
-        points = data[torch.from_numpy(drawn).to(data.device)]
-        left = torch.minimum(nearest[:, None], squared_distances(data, lengths, points))
+        rows = torch.from_numpy(drawn).to(data.device)
+        # Half the squared distances to the rows drawn, as in ``squared_distances``.
+        apart = torch.addmm(lengths[rows] / 2, data, data[rows].T, alpha=-1).add_(halves)
+        left = torch.minimum(nearest[:, None], apart.mul_(2).clamp_min_(0))
         best = int(left.sum(dim=0).argmin())
         chosen.append(int(drawn[best]))
         nearest = left[:, best]
