@@ -33,8 +33,8 @@ def explain(
     ),
     maps: Annotated[int, typer.Option(help="Concepts that get heat maps, at most.")] = 4,
     by: Annotated[
-        str, typer.Option(help="How: projection, cosine, readout, or occlusion (slower, truer).")
-    ] = "projection",
+        str, typer.Option(help="How: occlusion, or projection, cosine, readout (one reading).")
+    ] = "occlusion",
     check: Annotated[
         bool, typer.Option(help="Hide each map's hottest patches, and random ones.")
     ] = True,

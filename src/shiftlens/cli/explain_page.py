@@ -39,7 +39,7 @@ def print_explanation(document: Mapping[str, Any], page: Path, words: Sequence[s
         screen.print(line, markup=False)
     for note in document["notes"]:
         screen.print(note, markup=False, style="yellow")
-    screen.print("\n".join(_key(document)), markup=False, style="dim")
+    screen.print("\n".join(_key(document, words)), markup=False, style="dim")
     screen.print(f"page: {page}", markup=False, soft_wrap=True)
 
 
@@ -62,10 +62,13 @@ def _told(document: Mapping[str, Any]) -> list[str]:
     return lines + [f"heat map of concept {one.data['concept']}: {one.checked}" for one in checked]
 
 
-def _key(document: Mapping[str, Any]) -> list[str]:
-    """What the columns mean."""
-    lines = ["outside: a state of another kind than the concepts come from; read with care"]
-    if any(one["where"] == "same word" for one in document["words"]):
+def _key(document: Mapping[str, Any], words: Sequence[str]) -> list[str]:
+    """What the columns mean, and those of their entries that are there."""
+    lines: list[str] = []
+    found = {one["where"] for one in _shown(document, words)}
+    if "outside" in found:
+        lines.append("outside: a state of another kind than the concepts come from; read with care")
+    if "same word" in found:
         lines.append("same word: said again, or before; they come from another occurrence")
     calibration = document["calibration"]
     if calibration is None:
@@ -90,11 +93,15 @@ def _table(document: Mapping[str, Any], words: Sequence[str]) -> Any:
     calibrated = document["calibration"] is not None
     grid.add_column("own below" if calibrated else "ahead", justify="right", no_wrap=True)
     concepts = {one["index"]: one for one in document["concepts"]}
-    wanted = {one.casefold() for one in words}
-    for word in document["words"]:
-        if not wanted or word["text"].casefold() in wanted:
-            _add(grid, word, concepts, calibrated=calibrated, fully=bool(wanted))
+    for word in _shown(document, words):
+        _add(grid, word, concepts, calibrated=calibrated, fully=bool(words))
     return grid
+
+
+def _shown(document: Mapping[str, Any], words: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Words of the answer that are in the table."""
+    wanted = {one.casefold() for one in words}
+    return [one for one in document["words"] if not wanted or one["text"].casefold() in wanted]
 
 
 def _add(

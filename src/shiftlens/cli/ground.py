@@ -85,4 +85,4 @@ def ground(
     if as_json:
         print_json(document_of(grounded, target, drawn))
     elif not quiet:
-        print_grounded(grounded, states, target, drawn, model=model, store=store)
+        print_grounded(grounded, states, target, drawn, model=model, adapter=adapter, store=store)

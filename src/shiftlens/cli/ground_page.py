@@ -1,5 +1,6 @@
 """What ``ground`` says: words and pictures of every concept, in eighty columns."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _LISTS = (("contrastive", "says more"), ("words", "says"), ("neighbours", "near"))
 _INDENT, _LABEL = 4, 11
+_SHEET = re.compile(r"concept-\d+\.png")
 
 
 def draw_sheets(concepts: "Concepts", states: "ActivationStore", folder: Path) -> list[Path]:
@@ -24,7 +26,8 @@ def draw_sheets(concepts: "Concepts", states: "ActivationStore", folder: Path) -
     Args:
         concepts: with words and pictures.
         states: where the pictures lie.
-        folder: made if it does not exist.
+        folder: made if it does not exist; sheets of further concepts, which an earlier run left
+            there, are removed.
     """
     from shiftlens.concepts.grounding.sheets import contact_sheet
     from shiftlens.data.sample import Sample
@@ -40,7 +43,17 @@ def draw_sheets(concepts: "Concepts", states: "ActivationStore", folder: Path) -
     drawn = [folder / f"concept-{index:0{max(2, places)}}.png" for index in range(concepts.k)]
     for index, path in enumerate(drawn):
         contact_sheet(concepts, index, samples.values()).save(path)
+    for path in list(folder.iterdir()):
+        if _SHEET.fullmatch(path.name) and path not in drawn:
+            path.unlink()
     return drawn
+
+
+def gone(concepts: "Concepts", states: "ActivationStore") -> list[str]:
+    """Pictures of the concepts that no longer lie where they were harvested."""
+    shown = {one for images in concepts.images for one in images}
+    paths = {row.image for row in states.rows if row.sample_id in shown and row.image}
+    return sorted(path for path in paths if not Path(path).is_file())
 
 
 def document_of(concepts: "Concepts", path: Path, sheets: Sequence[Path]) -> dict[str, Any]:
@@ -60,6 +73,7 @@ def print_grounded(
     sheets: Sequence[Path],
     *,
     model: str,
+    adapter: str | None,
     store: Path,
 ) -> None:
     """Print every concept, the largest first, and the command that comes next."""
@@ -68,7 +82,7 @@ def print_grounded(
     screen.print(f"{concepts.k} concepts ({name}) after block {concepts.site.layer}", markup=False)
     for index in sorted(range(concepts.k), key=lambda one: -concepts.sizes[one]):
         screen.print()
-        screen.print(Text(f"concept {index}", style="bold"), f"  {concepts.sizes[index]} states")
+        screen.print(Text(f"concept {index}", style="bold"), f"  {_states(concepts.sizes[index])}")
         for key, label in _LISTS:
             lists = getattr(concepts, key)
             if lists and lists[index]:
@@ -78,10 +92,16 @@ def print_grounded(
     silent = sum(not one for one in concepts.words)
     if silent:
         screen.print(f"\n{silent} concepts say none of the words that may be listed")
+    lost = gone(concepts, states)
+    if lost:
+        many = "1 picture is" if len(lost) == 1 else f"{len(lost)} pictures are"
+        told = f"{many} no longer there, {lost[0]} for example"
+        screen.print(f"\n{told}", markup=False, style="yellow", soft_wrap=True)
     screen.print()
     lines = [("concepts", f"{path}.safetensors, .json")]
     lines += [("sheets", str(sheets[0].parent))] if sheets else []
-    lines.append(("next", _next(concepts, states, path, model, store)))
+    called = [model, *(["--adapter", adapter] if adapter else [])]
+    lines.append(("next", _next(concepts, states, path, called, store)))
     for label, text in lines:
         screen.print(f"  {label:<9} {text}", markup=False, soft_wrap=True)
 
@@ -103,11 +123,21 @@ def _print_list(label: str, entries: Sequence[str]) -> None:
     console().print(line, soft_wrap=True)
 
 
+def _states(n: int) -> str:
+    return "1 state" if n == 1 else f"{n} states"
+
+
 def _next(
-    concepts: "Concepts", states: "ActivationStore", path: Path, model: str, store: Path
+    concepts: "Concepts",
+    states: "ActivationStore",
+    path: Path,
+    model: Sequence[str],
+    store: Path,
 ) -> str:
     """``explain`` for the picture that activates the first concept most."""
     ids = [one for images in concepts.images for one in images]
     row = next((row for row in states.rows if ids and row.sample_id == ids[0]), states.rows[0])
-    words = ["shiftlens", "explain", model, row.image or "PICTURE", "--prompt", row.prompt]
+    named, *adapter = model
+    words = ["shiftlens", "explain", named, row.image or "PICTURE", *adapter]
+    words += ["--prompt", row.prompt]
     return shlex.join([*words, "--concepts", str(path), "--store", str(store)])

@@ -1,7 +1,7 @@
 """``shiftlens learn``: concepts from states, with as many concepts as the data can carry."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,8 @@ from shiftlens.cli.terminal import print_json, progress
 from shiftlens.cli.word_options import ALL
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from shiftlens.activations.store import ActivationStore
     from shiftlens.concepts.choice import Choice
     from shiftlens.concepts.concepts import Concepts
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from shiftlens.models.readout import Readout
 
 UNDECIDED = 4
+_LEARNER = "kmeans"  # unless another one is named
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +36,7 @@ def learn(
     ] = "20",
     learner: Annotated[
         str, typer.Option(help="kmeans, sparse-coding, semi-nmf, pca, ...")
-    ] = "kmeans",
+    ] = _LEARNER,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the concepts go.")] = Path(
         "runs/concepts"
     ),
@@ -128,7 +131,16 @@ def learn(
     if as_json:
         print_json(document_of(concepts, choice, out))
     elif not quiet:
-        print_learned(concepts, choice, out, store=store, model=model, adapter=adapter)
+        print_learned(
+            concepts,
+            choice,
+            out,
+            store=store,
+            harvested=states.about,
+            model=model,
+            adapter=adapter,
+            same=_same(learner, at if layer is not None else None, given),
+        )
     if concepts is None:
         raise typer.Exit(UNDECIDED)
 
@@ -149,9 +161,24 @@ def _counts(text: str) -> list[int]:
 def _layer(states: "ActivationStore", layer: int | None) -> int:
     """The block; negative ones count from the end of the store's blocks."""
     held = states.layers
+    if layer is None and len(held) > 1:
+        raise typer.BadParameter(
+            f"{states.path} holds blocks {', '.join(map(str, held))}: name one of them, "
+            "or -1 for the last",
+            param_hint="--layer",
+        )
     if layer is not None and -len(held) <= layer < 0:
         return held[layer]
     return int(states.site_at(layer).layers[0])
+
+
+def _same(learner: str, layer: int | None, given: "Mapping[str, Any]") -> list[str]:
+    """The options that another run of the verb needs to learn in the same way."""
+    words = [] if layer is None else ["--layer", str(layer)]
+    words += [] if learner == _LEARNER else ["--learner", learner]
+    for name, value in given.items():
+        words += ["--set", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
+    return words
 
 
 def _readout(

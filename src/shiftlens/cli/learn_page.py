@@ -2,7 +2,7 @@
 
 import shlex
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,10 +56,23 @@ def print_learned(
     out: Path,
     *,
     store: Path,
+    harvested: Mapping[str, Any],
     model: str | None,
     adapter: str | None,
+    same: Sequence[str],
 ) -> None:
-    """Print the choice, the concepts, and the command that comes next."""
+    """Print the choice, the concepts, and the command that comes next.
+
+    Args:
+        concepts: what was learned; ``None`` where no k was chosen.
+        choice: of several k.
+        out: where both were saved.
+        store: as the user named it.
+        harvested: what the store says of the model that it is of.
+        model: that gave the words; ``None`` where they have none.
+        adapter: of it.
+        same: options that another run of the verb needs.
+    """
     screen = console()
     if choice is not None:
         print_choice(choice)
@@ -77,9 +90,14 @@ def print_learned(
         lines.append(("concepts", f"{out / 'concepts'}.safetensors, .json"))
     if choice is not None:
         lines += [("numbers", str(out / "choice.json")), ("page", str(out / "choice.html"))]
-    lines.append(("next", _next(concepts, choice, store, out, model, adapter)))
+    more = [*(["--model", model] if model else []), *(["--adapter", adapter] if adapter else [])]
+    if concepts is None:
+        lines.append(("next", _again(choice, store, out, [*same, *more])))
+    else:
+        lines.append(("next", _words_next(store, out, more or _as_harvested(harvested))))
     for name, text in lines:
         screen.print(f"  {name:<9} {text}", markup=False, soft_wrap=True)
+    _of_before(concepts, choice, out)
 
 
 def print_choice(choice: "Choice") -> None:
@@ -162,7 +180,8 @@ def _print_concepts(concepts: "Concepts", report: dict[str, Any]) -> None:
         screen.print(f"and {concepts.k - _SHOWN} smaller ones")
     idle = int(concepts.provenance["rows"]) - sum(concepts.sizes)
     if idle:
-        screen.print(f"{idle} states belong to no concept: none is active on them")
+        told = "1 state belongs" if idle == 1 else f"{idle} states belong"
+        screen.print(f"{told} to no concept: none is active there")
 
 
 def _warn(report: dict[str, Any], space: str) -> None:
@@ -179,21 +198,30 @@ def _warn(report: dict[str, Any], space: str) -> None:
     )
 
 
-def _next(
-    concepts: "Concepts | None",
-    choice: "Choice | None",
-    store: Path,
-    out: Path,
-    model: str | None,
-    adapter: str | None,
-) -> str:
-    more = [*(["--model", model] if model else []), *(["--adapter", adapter] if adapter else [])]
-    if concepts is None:
-        smallest = str(choice.tried[0].k) if choice is not None else "K"
-        return shlex.join(["shiftlens", "learn", str(store), "--k", smallest, *more])
-    words = ["shiftlens", "ground", str(out / "concepts"), str(store)]
-    sheets = ["--sheets", str(out / "sheets")]
-    return shlex.join([*words, *(more or ["--model", "MODEL"]), *sheets])
+def _again(choice: "Choice | None", store: Path, out: Path, more: Sequence[str]) -> str:
+    """The smallest k alone, which is learned without a choice."""
+    smallest = str(choice.tried[0].k) if choice is not None else "K"
+    words = ["shiftlens", "learn", str(store), "--k", smallest, *more]
+    return shlex.join([*words, "-o", str(out)])
+
+
+def _words_next(store: Path, out: Path, model: Sequence[str]) -> str:
+    words = ["shiftlens", "ground", str(out / "concepts"), str(store), *model]
+    return shlex.join([*words, "--sheets", str(out / "sheets")])
+
+
+def _as_harvested(about: Mapping[str, Any]) -> list[str]:
+    """The options that name the model of a store, as it was called when it was harvested."""
+    found = ["--model", str(about.get("model") or "MODEL")]
+    return [*found, "--adapter", str(about["adapter"])] if about.get("adapter") else found
+
+
+def _of_before(concepts: "Concepts | None", choice: "Choice | None", out: Path) -> None:
+    """Say which files of an earlier run lie there, and do not belong to this one."""
+    if choice is None and (out / "choice.json").is_file():
+        _say(f"choice.json in {out} is of an earlier run, not of these concepts", style="yellow")
+    if concepts is None and (out / "concepts.json").is_file():
+        _say(f"concepts.json in {out} is of an earlier run: this one chose none", style="yellow")
 
 
 def _say(text: str, *, style: str = "") -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from shiftlens.core.registry import Registry
 
 _ELSEWHERE = ("k", "seed")  # have options of their own
+_NAMED = ("space", "n_starts", "penalty")  # may be set by an option of their own, too
 
 
 def known_learners() -> "Registry[type[ConceptLearner]]":
@@ -50,7 +51,7 @@ def learner_with(name: str, k: int, seed: int, settings: Mapping[str, Any]) -> "
     if unknown:
         raise typer.BadParameter(
             f"{name} has no option {unknown[0]!r}; it has {', '.join(options)}",
-            param_hint="--set",
+            param_hint=f"--{unknown[0].replace('_', '-')}" if unknown[0] in _NAMED else "--set",
         )
     typed = {key: _typed(name, options[key], value) for key, value in settings.items()}
     return kind(k=k, seed=seed, **typed)  # pyright: ignore[reportCallIssue]

@@ -186,7 +186,10 @@ def choose(
         alone, least = len(held) == 1, fits[0] == held[0]
         why = "the only stable one" if alone else "the smallest stable one, and it explains most"
         why = why if alone or least else "every smaller stable one explains too little"
-        return chosen.k, f"{why}: {found:.2f} of the other half's variance"
+        # Without an end above it the curve may go on: the rule has not seen where it bends.
+        last = 1 < len(tried) == best + 1
+        more = "; no larger k was tried, and one may explain more" if last else ""
+        return chosen.k, f"{why}: {found:.2f} of the other half's variance{more}"
     return chosen.k, (
         f"the smallest stable one that explains nearly as much as {tried[best].k} concepts do: "
         f"{found:.2f} and {most:.2f} of the other half's variance"

@@ -11,7 +11,13 @@ from typing import Any
 from torch import Tensor
 
 from shiftlens.activations.site import Site, site_from
-from shiftlens.concepts.encoders import Encoder, Nearest, restored, usual_encoder
+from shiftlens.concepts.encoders import (
+    Encoder,
+    Nearest,
+    require_finite,
+    restored,
+    usual_encoder,
+)
 from shiftlens.concepts.files import load_pair, save_pair
 from shiftlens.concepts.learners.learner import Learned
 from shiftlens.core.errors import GroundingError, LearnError, MismatchError
@@ -83,9 +89,9 @@ class Concepts:
         """Euclidean distance of each row to each concept, in the concepts' space: (n, k).
 
         Raises:
-            LearnError: the concepts are directions, or the rows are of another width.
+            LearnError: the concepts are directions, or the rows are of another width or not finite.
         """
-        self._require_width(acts)
+        self._require_fit(acts)
         if not isinstance(self.encoder, Nearest):
             raise LearnError(
                 "directions have no distance to a state", allowed="encode: how active each one is"
@@ -96,13 +102,20 @@ class Concepts:
         """Concept that each row belongs to: the nearest centroid, or the largest positive code.
 
         A row on which no direction is active belongs to none: -1 (``NO_CONCEPT``).
+
+        Raises:
+            LearnError: the rows are of another width, or not finite.
         """
-        self._require_width(acts)
+        self._require_fit(acts)
         return self.encoder.assign(acts, self.vectors)
 
     def encode(self, acts: Acts) -> Codes:
-        """Codes of new rows (n, k): one-hot for centroids, otherwise the learner's own."""
-        self._require_width(acts)
+        """Codes of new rows (n, k): one-hot for centroids, otherwise the learner's own.
+
+        Raises:
+            LearnError: the rows are of another width, or not finite.
+        """
+        self._require_fit(acts)
         return self.encoder.encode(acts, self.vectors)
 
     def reconstruct(self, codes: Codes) -> Acts:
@@ -214,12 +227,13 @@ class Concepts:
         tensors, data = load_pair(Path(path), "concepts", _SCHEMA, oldest=1)
         return cls.from_data(tensors, data)
 
-    def _require_width(self, acts: Tensor) -> None:
+    def _require_fit(self, acts: Tensor) -> None:
         if acts.ndim != 2 or acts.shape[1] != self.d:
             raise LearnError(
                 f"states of shape {tuple(acts.shape)} do not fit these concepts",
                 allowed=f"(n, {self.d})",
             )
+        require_finite(acts)
 
 
 def _tuples(lists: Sequence[Sequence[str]]) -> WordLists:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
 from shiftlens.concepts.space import RAW, Space
-from shiftlens.core.errors import StoreError
+from shiftlens.core.errors import LearnError, StoreError
 from shiftlens.core.registry import Registry
 from shiftlens.core.shapes import Acts, Assignment, Codes, Vectors
 
@@ -105,10 +105,10 @@ class Nearest(Encoder):
     def distances(self, acts: Acts, vectors: Vectors) -> Codes:
         """Euclidean distance of each row to each centroid."""
         centres = self.space.into(vectors.to(acts.device))
-        # Many rows are compared through squared lengths: what all states have in common, which
-        # is most of a residual stream, is taken off first, or it would take the small digits along.
-        middle = centres.mean(dim=0)
-        return torch.cdist(self.space.into(acts) - middle, centres - middle)
+        # Not through squared lengths, which many rows are compared by otherwise: these take the
+        # small digits along, and equal centroids would tie in one batch and not in another.
+        exact = "donot_use_mm_for_euclid_dist"
+        return torch.cdist(self.space.into(acts), centres, compute_mode=exact)
 
     def assign(self, acts: Acts, vectors: Vectors) -> Assignment:
         """Index of the nearest centroid."""
@@ -155,6 +155,20 @@ class Projection(Encoder):
         """See ``Encoder.own_tensors``."""
         parts = {"mean": self.mean, "scale": self.scale}
         return {name: tensor for name, tensor in parts.items() if tensor is not None}
+
+
+def require_finite(acts: Tensor) -> None:
+    """Refuse rows that hold what is no number: they are near to nothing, and would look as if.
+
+    Raises:
+        LearnError: says how many.
+    """
+    if bad := int((~torch.isfinite(acts).all(dim=-1)).sum()):
+        raise LearnError(
+            f"{bad} of {len(acts)} states are not finite",
+            allowed="finite numbers; float16 ends at 65,504 and overflows to infinity",
+            remedy="drop those rows, or harvest in bfloat16 or float32",
+        )
 
 
 def usual_encoder(kind: str) -> Encoder:

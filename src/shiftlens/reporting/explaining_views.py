@@ -180,13 +180,14 @@ def map_views(document: Mapping[str, Any]) -> list[MapView]:
 def _map(one: Mapping[str, Any], check: Mapping[str, Any] | None) -> MapView:
     if check is None:
         return MapView(one, "", None)
-    random = check["random"]
+    whole, random = check["activation"], check["random"]
     holds = check["top"] > max(random)
+    # Both ends, not what is lost: more than all can be lost, since activations go below zero.
     told = (
-        f"without its {len(check['patches'])} hottest patches the concept loses "
-        f"{decimal(check['top'], 1)} of {decimal(check['activation'], 1)}; without as many random "
-        f"ones {decimal(sum(random) / len(random), 1)}, at most {decimal(max(random), 1)} "
-        f"in {len(random)} draws"
+        f"without its {len(check['patches'])} hottest patches the concept goes from "
+        f"{decimal(whole, 1)} to {decimal(whole - check['top'], 1)}; without as many random ones "
+        f"to {decimal(whole - sum(random) / len(random), 1)} on average, in none of "
+        f"{len(random)} draws below {decimal(whole - max(random), 1)}"
     )
     verdict = "" if holds else ": no better than chance"
     return MapView(one, told + verdict, holds)

@@ -61,6 +61,7 @@ def test_chosen_words_are_told_in_full(
     rows = [one for one in said.splitlines() if " no " in one or " yes " in one]
     assert len(rows) == 2  # both concepts, at the one word
     assert "random ones" in said
+    assert "outside:" not in said  # the key has no entry for what is not in the table
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,56 @@ def test_words_and_pictures_in_eighty_columns(
     assert Path(follow[4]).suffix == ".png"
 
 
+def test_the_next_command_names_the_adapter(
+    folder: Path,
+    base_path: Path,
+    adapter_path: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Without it ``explain`` would refuse the concepts."""
+    tuned = ["--adapter", str(adapter_path)]
+    store, out = str(tmp_path / "s"), str(tmp_path / "c")
+    data, more = str(folder / "data"), ["--tokens", "first-response", "-n", "6"]
+    assert (
+        cli.run_app(["harvest", str(base_path), data, "-o", store, *tuned, *more, "--quiet"]) == 0
+    )
+    assert cli.run_app(["learn", store, "-o", out, "--k", "2"]) == 0
+    assert f"--model {base_path} --adapter {adapter_path}" in capsys.readouterr().out
+    assert cli.run_app(["ground", out, store, "--model", str(base_path), *tuned]) == 0
+    said = capsys.readouterr().out
+    follow = shlex.split(next(one for one in said.splitlines() if one.startswith("  next")))
+    assert cli.run_app([*follow[2:], "-o", str(tmp_path / "e"), "--maps", "0", "--quiet"]) == 0
+
+
+def test_sheets_of_concepts_that_are_no_more_are_removed(words: list[str], tmp_path: Path) -> None:
+    sheets = tmp_path / "sheets"
+    sheets.mkdir()
+    for name in ("concept-02.png", "concept-17.png", "concept-a.png", "notes.txt"):
+        (sheets / name).write_text("before")
+    assert cli.run_app([*words, "--sheets", str(sheets), "--quiet"]) == 0
+    kept = {"concept-00.png", "concept-01.png", "concept-02.png", "concept-a.png", "notes.txt"}
+    assert {one.name for one in sheets.iterdir()} == kept
+    assert (sheets / "concept-02.png").read_bytes() != b"before"
+
+
+def test_pictures_that_are_gone_are_told(
+    base_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = materialise("people", tmp_path / "data", n=4, seed=3).parent
+    store, out = str(tmp_path / "s"), str(tmp_path / "c")
+    asked = ["harvest", str(base_path), str(data), "-o", store, "--tokens", "mean-image"]
+    assert cli.run_app([*asked, "--quiet"]) == 0
+    assert cli.run_app(["learn", store, "-o", out, "--k", "1", "--quiet"]) == 0
+    grounded = ["ground", out, store, "--model", str(base_path)]
+    assert cli.run_app(grounded) == 0
+    assert "no longer there" not in capsys.readouterr().out
+    for path in data.rglob("*.png"):
+        path.unlink()
+    assert cli.run_app(grounded) == 0
+    assert "4 pictures are no longer there, " in capsys.readouterr().out
+
+
 def test_sheets_are_drawn(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,7 @@
 """``shiftlens learn``: a table over k, a rule, a page, concepts; and what it refuses."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,39 @@ def test_one_k_just_learns(
     assert capsys.readouterr().out == ""
 
 
+def test_files_of_an_earlier_run_are_not_taken_for_this_one(
+    planted: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run_app([*planted, "--k", "2,4", "--layer", "5"]) == 0
+    assert "earlier run" not in capsys.readouterr().out
+    assert cli.run_app([*planted, "--k", "3", "--layer", "5"]) == 0
+    assert "choice.json in" in (said := " ".join(capsys.readouterr().out.split()))
+    assert "is of an earlier run, not of these concepts" in said
+    assert cli.run_app([*planted, "--k", "2,4", "--layer", "3"]) == 4
+    assert "is of an earlier run: this one chose none" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_next_command_can_be_run_as_it_is(
+    planted: list[str], harvested: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It repeats the options without which the store or the learner would be another one."""
+
+    def told() -> list[str]:
+        lines = capsys.readouterr().out.splitlines()
+        return shlex.split(next(one for one in lines if one.startswith("  next")))[2:]
+
+    options = ["--learner", "sparse-coding", "--penalty", "2", "--set", "halved=true"]
+    assert cli.run_app([*planted, "--k", "2,4", "--layer", "3", *options]) == 4
+    again = told()
+    assert cli.run_app([*again, "--quiet"]) == 0
+    found = Concepts.load(tmp_path / "c" / "concepts")
+    assert (found.k, found.site.layer, found.learner["name"]) == (2, 3, "sparse-coding")
+    assert (found.learner["penalty"], found.learner["halved"]) == (2.0, True)
+    assert cli.run_app(["learn", str(harvested), "--k", "2", "-o", str(tmp_path / "h")]) == 0
+    assert cli.run_app([*told(), "--quiet"]) == 0
+    assert len(Concepts.load(tmp_path / "h" / "concepts").words) == 2
+
+
 def test_options_go_to_the_learner(
     planted: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -137,7 +171,7 @@ def test_the_cost_is_said_and_nothing_is_done(
         (["--set", "k=2"], "no option 'k'"),
         (["--set", "n_starts=two"], "n_starts of kmeans is a whole number, not 'two'"),
         (["--set", "n_starts"], "no key=value"),
-        (["--penalty", "2"], "kmeans has no option 'penalty'"),
+        (["--penalty", "2"], "--penalty: kmeans has no option 'penalty'"),
         (["--space", "wide"], "there is no space 'wide'"),
         (["--adapter", "places"], "an adapter is of a model"),
         (["--stop-words", "xx", "--model", "m"], "no file and no language"),
@@ -158,7 +192,8 @@ def test_a_store_of_several_layers_wants_one_named(
     planted: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.run_app([*planted, "--k", "2"]) == 2
-    assert "layers [3, 5]" in capsys.readouterr().err
+    assert "holds blocks 3, 5: name one of them" in (said := capsys.readouterr().err)
+    assert "None" not in said
     assert cli.run_app(["learn", "nowhere", "--k", "2"]) == 2
     assert "nowhere" in capsys.readouterr().err
 

@@ -270,6 +270,18 @@ def test_the_rule() -> None:
     assert _pick(_tried(2, 0.5), _tried(4, 0.9, chance=0.95))[0] == 2
 
 
+def test_the_largest_k_is_said_to_be_the_largest() -> None:
+    """The rule cannot see that a larger one would explain more still."""
+    end = "no larger k was tried, and one may explain more"
+    chosen, why = _pick(_tried(2, 0.5), _tried(4, 0.9))
+    assert chosen == 4
+    assert why.endswith(end)
+    # Twins: the curve is known beyond the chosen one, or there is no curve.
+    assert end not in _pick(_tried(2, 0.5), _tried(4, 0.9), _tried(8, 0.91))[1]
+    assert end not in _pick(_tried(2, 0.5), _tried(4, 0.9), _tried(8, 0.99, stability=0.1))[1]
+    assert end not in _pick(_tried(4, 0.9))[1]
+
+
 def test_why_none_is_chosen() -> None:
     nothing, why = _pick(_tried(2, 0.005), _tried(4, -0.2))
     assert nothing is None

@@ -53,6 +53,29 @@ def test_a_row_belongs_to_the_nearest_centroid() -> None:
     assert concepts.encode(acts).sum(dim=1).tolist() == [1.0] * 50
 
 
+@pytest.mark.parametrize("kind", ["centroid", "direction"])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_rows_that_are_not_finite_belong_to_nothing(kind: str, bad: float) -> None:
+    concepts, acts = _concepts(kind=kind), _random(5, 8)
+    acts[2, 3] = bad
+    for use in (concepts.assign, concepts.encode, concepts.learned.assign, concepts.learned.encode):
+        with pytest.raises(LearnError, match="1 of 5 states are not finite"):
+            use(acts)
+    assert len(concepts.assign(acts[:2])) == 2
+
+
+def test_a_centroid_that_lies_far_away_does_not_blur_the_others() -> None:
+    vectors = _random(3, 8).repeat(2, 1)
+    vectors[5] *= 1e8
+    sizes: tuple[int, ...] = (1,) * 6
+    concepts = _concepts(vectors=vectors, sizes=sizes, words=(), contrastive=(), images=())
+    acts = _random(3, 8).repeat(20, 1)  # more than 25 rows may be compared in another way
+    assert concepts.assign(acts).tolist() == [0, 1, 2] * 20  # of equals the first
+    assert torch.equal(
+        torch.cat([concepts.assign(row[None]) for row in acts]), concepts.assign(acts)
+    )
+
+
 def test_twin_directions_assign_by_largest_code() -> None:
     """A direction's length does not count, a centroid's does."""
     vectors = torch.tensor([[10.0, 0.0], [0.0, 1.0]])

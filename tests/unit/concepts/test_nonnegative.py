@@ -1,77 +1,192 @@
-"""Non-negative codes: optimal by their conditions, and by programs that are not ours."""
+"""Non-negative codes: optimal by their conditions, equal to scipy's and scikit-learn's."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import nnls
 from sklearn.linear_model import Lasso
+from torch import Tensor
 
-from shiftlens.concepts.encoders import NO_CONCEPT, restored
-from shiftlens.concepts.nonnegative import NonNegative, nonnegative_codes, violations
+from shiftlens.activations.site import Site
+from shiftlens.concepts.concepts import Concepts
+from shiftlens.concepts.encoders import NO_CONCEPT
+from shiftlens.concepts.nonnegative import (
+    NonNegative,
+    UnfinishedCodes,
+    nonnegative_codes,
+    sweep,
+    violations,
+)
+from shiftlens.concepts.space import Space
+from shiftlens.core.errors import LearnError
 
 
-def _problem(n: int, k: int, d: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+def _problem(
+    condition: float = 1.0, *, n: int = 40, d: int = 30, k: int = 8, seed: int = 0
+) -> tuple[Tensor, Tensor]:
+    """Rows (n, d) and concepts (k, d) whose singular values fall by the condition."""
     random = torch.Generator().manual_seed(seed)
-    vectors = torch.randn(k, d, generator=random, dtype=torch.float64)
-    return torch.randn(n, d, generator=random, dtype=torch.float64), vectors
-
-
-@pytest.mark.parametrize(("k", "d"), [(1, 3), (4, 10), (12, 5)])
-def test_without_a_penalty_they_are_least_squares_of_scipy(k: int, d: int) -> None:
-    states, vectors = _problem(40, k, d)
-    codes = nonnegative_codes(states @ vectors.T, vectors @ vectors.T)
-    for row, mine in zip(states.numpy(), codes.numpy(), strict=True):
-        _, rest = nnls(vectors.numpy().T, row)
-        assert np.linalg.norm(row - mine @ vectors.numpy()) == pytest.approx(rest, abs=1e-6)
-
-
-@pytest.mark.parametrize("penalty", [0.5, 4.0])
-def test_with_a_penalty_they_are_those_of_scikit_learn(penalty: float) -> None:
-    states, vectors = _problem(30, 6, 15, seed=1)
-    codes = nonnegative_codes(states @ vectors.T, vectors @ vectors.T, penalty=penalty)
-    # scikit-learn divides the squared error by twice the number of values.
-    lasso = Lasso(
-        alpha=penalty / (2 * 15), positive=True, fit_intercept=False, tol=1e-12, max_iter=100_000
+    left, _, right = torch.linalg.svd(
+        torch.randn(k, d, generator=random, dtype=torch.float64), full_matrices=False
     )
-    for row, mine in zip(states.numpy(), codes.numpy(), strict=True):
-        np.testing.assert_allclose(mine, lasso.fit(vectors.numpy().T, row).coef_, atol=1e-5)
+    falling = torch.logspace(0, -np.log10(condition), k, dtype=torch.float64)
+    return torch.randn(n, d, generator=random, dtype=torch.float64), left * falling @ right
 
 
-def test_the_conditions_hold_and_twin_codes_violate_them() -> None:
-    states, vectors = _problem(100, 8, 12, seed=2)
-    products, gram = states @ vectors.T, vectors @ vectors.T
-    codes = nonnegative_codes(products, gram, penalty=1.0)
-    assert float(violations(codes, products, gram, penalty=1.0).max()) <= 1e-8
-    moved = codes + 0.1 * (codes > 0)
-    assert float(violations(moved, products, gram, penalty=1.0).max()) > 1e-3
-    assert float(violations(codes, products, gram, penalty=3.0).max()) > 1e-3
+def _codes(rows: Tensor, concepts: Tensor, **options: float) -> Tensor:
+    return nonnegative_codes(rows @ concepts.T, concepts @ concepts.T, **options)
 
 
-def test_a_concept_of_length_zero_and_equal_concepts_do_no_harm() -> None:
-    states, vectors = _problem(20, 3, 6, seed=3)
-    double = torch.cat((vectors, vectors[:1], torch.zeros(1, 6, dtype=torch.float64)))
-    codes = nonnegative_codes(states @ double.T, double @ double.T)
-    alone = nonnegative_codes(states @ vectors.T, vectors @ vectors.T)
-    assert bool((codes[:, 4] == 0).all())
-    torch.testing.assert_close(codes @ double, alone @ vectors, atol=1e-6, rtol=1e-6)
+def _values(rows: Tensor, concepts: Tensor, codes: Tensor, penalty: float = 0.0) -> Tensor:
+    return (rows - codes @ concepts).square().sum(dim=1) + penalty * codes.sum(dim=1)
 
 
-def test_rows_that_no_concept_points_to_belong_to_none() -> None:
-    vectors = torch.eye(3)[:2]
-    states = torch.tensor([[2.0, 1.0, 5.0], [-1.0, -2.0, 9.0], [0.0, 0.0, 0.0]])
-    encoder = NonNegative()
-    codes = encoder.encode(states, vectors)
-    assert codes.tolist() == [[2.0, 1.0], [0.0, 0.0], [0.0, 0.0]]
-    assert encoder.assign(states, vectors).tolist() == [0, NO_CONCEPT, NO_CONCEPT]
-    priced = NonNegative(penalty=3.0).encode(states, vectors)
-    assert priced.tolist()[0] == [0.5, 0.0], "each code pays half of the price"
+@pytest.mark.parametrize("condition", [1.0, 10.0, 1e3])
+def test_codes_are_those_of_scipy(condition: float) -> None:
+    rows, concepts = _problem(condition)
+    ours = _codes(rows, concepts, tol=1e-10)
+    theirs = np.stack([nnls(concepts.T.numpy(), row.numpy())[0] for row in rows])
+    torch.testing.assert_close(ours, torch.from_numpy(theirs), rtol=1e-4, atol=1e-6 * condition)
 
 
-def test_a_row_alone_and_a_saved_encoder_give_the_same() -> None:
-    states, vectors = (one.float() for one in _problem(50, 6, 9, seed=4))
-    encoder = NonNegative(penalty=0.7)
-    codes = encoder.encode(states, vectors)
-    alone = torch.cat([encoder.encode(states[i : i + 1], vectors) for i in range(50)])
-    torch.testing.assert_close(codes, alone, atol=1e-6, rtol=1e-6)
-    again = restored(encoder.describe(), encoder.tensors())
-    assert again.encode(states, vectors).equal(codes)
+@pytest.mark.parametrize("penalty", [0.1, 1.0, 3.0])
+def test_codes_are_those_of_the_lasso(penalty: float) -> None:
+    """scikit-learn divides the squared error by 2 d: its alpha is penalty / (2 d)."""
+    rows, concepts = _problem(5.0)
+    ours = _codes(rows, concepts, penalty=penalty, tol=1e-12)
+    lasso = Lasso(
+        alpha=penalty / (2 * rows.shape[1]),
+        fit_intercept=False,
+        positive=True,
+        tol=1e-12,
+        max_iter=100_000,
+    )
+    theirs = np.stack([lasso.fit(concepts.T.numpy(), row.numpy()).coef_ for row in rows])
+    torch.testing.assert_close(ours, torch.from_numpy(theirs), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.7])
+@pytest.mark.parametrize("condition", [1.0, 1e2, 1e3])
+def test_the_conditions_of_optimality_hold(condition: float, penalty: float) -> None:
+    """Written out anew: v >= 0, gradient >= 0, and the gradient is 0 where v > 0."""
+    rows, concepts = _problem(condition)
+    codes = _codes(rows, concepts, penalty=penalty, tol=1e-10)
+    gradient = 2 * (codes @ concepts - rows) @ concepts.T + penalty
+    assert bool((codes >= 0).all())
+    assert bool((codes > 0).any())
+    assert float(gradient.min()) > -1e-6
+    assert float((gradient * (codes > 0)).abs().max()) < 1e-6
+
+
+def test_twin_clipped_least_squares_break_the_conditions() -> None:
+    rows, concepts = _problem(10.0)
+    clipped = torch.linalg.lstsq(concepts.T, rows.T).solution.T.clamp_min(0)
+    found = violations(clipped, rows @ concepts.T, concepts @ concepts.T)
+    assert float(found.max()) > 1e-2
+    best = _codes(rows, concepts)
+    assert bool((_values(rows, concepts, best) <= _values(rows, concepts, clipped)).all())
+
+
+def test_violations_do_not_know_scales() -> None:
+    rows, concepts = _problem(3.0)
+    codes = sweep(torch.zeros(40, 8).double(), rows @ concepts.T, concepts @ concepts.T, times=1)
+    usual = violations(codes, rows @ concepts.T, concepts @ concepts.T)
+    rows, concepts, codes = rows * 1e4, concepts * 100, codes * 100
+    torch.testing.assert_close(violations(codes, rows @ concepts.T, concepts @ concepts.T), usual)
+
+
+def test_a_sweep_never_raises_the_objective() -> None:
+    rows, concepts = _problem(100.0)
+    products, gram = rows @ concepts.T, concepts @ concepts.T
+    codes = torch.rand(40, 8, generator=torch.Generator().manual_seed(1)).double()
+    for _ in range(20):
+        better = sweep(codes, products, gram, penalty=0.3, times=1)
+        before, after = (_values(rows, concepts, one, 0.3) for one in (codes, better))
+        assert bool((after <= before + 1e-12).all())
+        codes = better
+
+
+@pytest.mark.parametrize("condition", [1.0, 1e3])
+def test_a_row_is_coded_the_same_alone_from_elsewhere_and_beside_others(condition: float) -> None:
+    rows, concepts = _problem(condition)
+    together = _codes(rows, concepts)
+    alone = torch.cat([_codes(row[None], concepts) for row in rows])
+    torch.testing.assert_close(alone, together, rtol=1e-6, atol=1e-7 * condition)
+    elsewhere = _codes(rows, concepts, start=together.flip(0), tol=1e-12)
+    torch.testing.assert_close(elsewhere, together, rtol=1e-4, atol=1e-6 * condition)
+
+
+def test_equal_and_empty_concepts_cost_nothing_but_uniqueness() -> None:
+    rows, concepts = _problem()
+    doubled = torch.cat((concepts, concepts[:3], torch.zeros(1, concepts.shape[1])))
+    codes = _codes(rows, doubled.double(), tol=1e-10)
+    assert bool(torch.isfinite(codes).all())
+    assert not bool(codes[:, -1].any())
+    torch.testing.assert_close(
+        _values(rows, doubled.double(), codes), _values(rows, concepts, _codes(rows, concepts))
+    )
+
+
+def test_a_high_price_makes_all_codes_zero_and_such_rows_belong_to_nothing() -> None:
+    rows, concepts = _problem()
+    dear = 2.1 * float((rows @ concepts.T).max())
+    encoder = NonNegative(penalty=dear)
+    assert not bool(encoder.encode(rows.float(), concepts.float()).any())
+    assert encoder.assign(rows.float(), concepts.float()).unique().tolist() == [NO_CONCEPT]
+    assert NonNegative().assign(-concepts.float()[:1], concepts.float()[:1]).tolist() == [-1]
+    assert NonNegative().assign(torch.zeros(2, 30), concepts.float()).tolist() == [-1, -1]
+
+
+def test_no_rows_have_no_codes() -> None:
+    _, concepts = _problem()
+    assert NonNegative().encode(torch.zeros(0, 30), concepts.float()).shape == (0, 8)
+
+
+def test_reconstruction_goes_through_the_space() -> None:
+    random = torch.Generator().manual_seed(0)
+    mean, scale = torch.randn(6, generator=random) * 5, torch.rand(6, generator=random) + 0.5
+    space = Space("standard", mean, scale=scale)
+    concepts = torch.randn(3, 6, generator=random)
+    amounts = torch.rand(10, 3, generator=random)
+    rows = amounts @ concepts + mean
+    encoder = NonNegative(space=space)
+    codes = encoder.encode(rows, concepts)
+    torch.testing.assert_close(codes, amounts, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(encoder.reconstruct(codes, concepts), rows, rtol=1e-4, atol=1e-4)
+    raw = NonNegative().encode(rows, concepts)
+    assert not torch.allclose(raw, amounts, atol=1e-1)
+
+
+def test_half_precision_rows_are_coded_in_double() -> None:
+    rows, concepts = (tensor.half() for tensor in _problem())
+    codes = NonNegative().encode(rows, concepts.float())
+    assert codes.dtype == torch.float32
+    torch.testing.assert_close(codes.double(), _codes(rows.double(), concepts.double()))
+
+
+def test_it_is_saved_and_found_again(tmp_path: Path) -> None:
+    encoder = NonNegative(penalty=0.5, tol=1e-6, max_iter=50, space=Space("centred", torch.ones(3)))
+    concepts = Concepts(torch.eye(3), "direction", Site(0), (1, 1, 1), encoder=encoder)
+    concepts.save(tmp_path / "concepts")
+    again = Concepts.load(tmp_path / "concepts")
+    assert again.encoder.describe() == encoder.describe()
+    states = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    assert again.encode(states).equal(concepts.encode(states))
+    plain = NonNegative().encode(states, torch.eye(3))
+    assert not plain.equal(concepts.encode(states))
+
+
+def test_codes_that_are_not_done_are_said_to_be() -> None:
+    rows, concepts = _problem(1e3)
+    with pytest.warns(UnfinishedCodes, match="after 1 sweeps: raise max_iter or tol"):
+        NonNegative(max_iter=1).encode(rows.float(), concepts.float())
+
+
+@pytest.mark.parametrize("bad", [{"penalty": -1.0}, {"penalty": float("nan")}, {"tol": -1e-9}])
+def test_options_that_make_no_sense(bad: dict[str, float]) -> None:
+    with pytest.raises(LearnError, match=f"{next(iter(bad))}=.*\n.*positive number"):
+        NonNegative(**bad)
+    with pytest.raises(LearnError, match="max_iter=0"):
+        NonNegative(max_iter=0)

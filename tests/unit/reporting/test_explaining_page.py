@@ -126,7 +126,7 @@ def test_glosses_tell_what_has_a_map(document: dict[str, Any]) -> None:
 def test_a_map_holds_only_above_every_random_choice(document: dict[str, Any]) -> None:
     (one,) = map_views(document)
     assert one.holds
-    assert "loses 18.0 of 75.5" in one.checked
+    assert "goes from 75.5 to 57.5; without" in one.checked
     document["occlusions"][0]["random"] = [0.5, 18.0]
     (one,) = map_views(document)
     assert one.holds is False

@@ -190,6 +190,7 @@ def test_too_few_samples_for_another_cut_have_no_best_strength() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_intervals_cover_what_the_procedure_gives_on_fresh_samples() -> None:
     """Sixty data sets with the same planted shifts: about 95 in 100 intervals hold the truth."""
 

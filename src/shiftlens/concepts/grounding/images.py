@@ -40,28 +40,30 @@ def top_images(
     rows = store.rows
     for numbers, states in StoreRows(store, layer).chunks():
         order = numbers.argsort()
-        scores = _scores(concepts, states[order].float(), numbers[order])
+        _require_finite(states, numbers)
+        scores = _scores(concepts, states[order].float())
         for k, one in enumerate(best):
             one.take(numbers[order], scores[:, k], rows)
     return tuple(one.ids() for one in best)
 
 
-def _scores(concepts: Concepts, states: Acts, numbers: Tensor) -> Codes:
+def _scores(concepts: Concepts, states: Acts) -> Codes:
     """(n, k): the larger, the more active; minus infinity where a concept is not active."""
     if isinstance(concepts.encoder, Nearest):
-        distances, mine = concepts.distances(states), concepts.assign(states)
-        own = torch.nn.functional.one_hot(mine, concepts.k).bool()
-        scores, judged = torch.where(own, -distances, -torch.inf), distances
-    else:
-        codes = concepts.encode(states)
-        scores, judged = torch.where(codes > 0, codes, -torch.inf), codes
-    broken = ~torch.isfinite(judged).all(dim=1)
+        distances = concepts.distances(states)
+        own = torch.nn.functional.one_hot(distances.argmin(dim=1), concepts.k).bool()
+        return torch.where(own, -distances, -torch.inf)
+    codes = concepts.encode(states)
+    return torch.where(codes > 0, codes, -torch.inf)
+
+
+def _require_finite(states: Acts, numbers: Tensor) -> None:
+    broken = ~torch.isfinite(states).all(dim=1)
     if bool(broken.any()):
         raise GroundingError(
-            f"the state of row {int(numbers[broken][0])} is not finite",
+            f"the state of row {int(numbers[broken].min())} is not finite",
             remedy="harvest again in a wider type (float32), or leave such samples out",
         )
-    return scores
 
 
 @dataclass

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _PAPER = (255, 255, 255)
 _GAP = 10  # pixels between things
 _LEAST = 240  # pixels of an overlay's shorter side: smaller pictures are shown enlarged
+_MOST = 2400  # pixels of the longer side that nothing is enlarged beyond
 _BAR = 12  # pixels: height of the legend's bar
 _N_WORDS = 8
 
@@ -190,7 +191,7 @@ def _placeholder(reason: str, side: int, small: Lettering) -> "Image":
 def _laid_over(image: "Image", values: np.ndarray, scale: Limits, opacity: float) -> "Image":
     from PIL import Image
 
-    times = max(1, -(-_LEAST // min(image.size)))
+    times = max(1, min(-(-_LEAST // min(image.size)), _MOST // max(image.size)))
     size = (image.width * times, image.height * times)
     grey = np.asarray(image.convert("L").convert("RGB").resize(size), dtype=np.float64)
     large = values.repeat(times, axis=0).repeat(times, axis=1)

@@ -269,7 +269,7 @@ def _asked(known: Vocabulary, words: Collection[str]) -> Iterator[tuple[int, str
     Raises:
         GroundingError: there are none, or some cannot be said.
     """
-    if isinstance(words, str) or not words:
+    if isinstance(words, str) or not words or not all(one.strip() for one in words):
         raise GroundingError(f"words {words!r} list nothing", allowed='a list: ["dog", "snow"]')
     wanted = {key_of(one.strip()): one.strip() for one in words}
     tokens: dict[str, list[int]] = {}

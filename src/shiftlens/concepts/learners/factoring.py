@@ -173,8 +173,8 @@ class Factoring(Fitting):
             "passes": self._passes,
             "converged": self._converged and self._start.factors.converged,
             "history": [self._share * value for value in self._history],
-            "starts": [self._share * value for value in self._start.values],
-            "start_rows": self._start.rows,
+            "start_objectives": [self._share * value for value in self._start.values],
+            "sampled_rows": self._start.rows,
             "zero_codes": float((self._codes == 0).double().mean()),
             "rows_without_concept": int((self._codes <= 0).all(dim=1).sum()),
         }

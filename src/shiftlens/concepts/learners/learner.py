@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from shiftlens.concepts.encoders import Encoder, usual_encoder
+from shiftlens.concepts.encoders import Encoder, require_finite, usual_encoder
 from shiftlens.concepts.learners.survey import Survey, space_of, survey
 from shiftlens.concepts.rows import Rows, rows_of
 from shiftlens.concepts.space import Space, require_space
@@ -52,11 +52,21 @@ class Learned:
             object.__setattr__(self, "encoder", usual_encoder(self.kind))
 
     def assign(self, acts: Acts) -> Assignment:
-        """Concept of each row (n,): nearest centroid, or largest positive code; -1 for none."""
+        """Concept of each row (n,): nearest centroid, or largest positive code; -1 for none.
+
+        Raises:
+            LearnError: a row is not finite.
+        """
+        require_finite(acts)
         return self.encoder.assign(acts, self.vectors)
 
     def encode(self, acts: Acts) -> Codes:
-        """Codes of rows (n, k)."""
+        """Codes of rows (n, k).
+
+        Raises:
+            LearnError: a row is not finite.
+        """
+        require_finite(acts)
         return self.encoder.encode(acts, self.vectors)
 
 

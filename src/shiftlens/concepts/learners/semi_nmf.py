@@ -30,8 +30,8 @@ class SemiNMF(ConceptLearner):
     large. Memory: codes (n, k) and a sample of 256 MB.
 
     The report holds: ``objective``; ``relative_error`` (||Z - V U||_F / ||Z||_F, in the space);
-    ``iterations`` and ``starts`` (objectives after a few iterations) on the sample of
-    ``start_rows``; ``passes`` and ``history`` (objective of each) over all rows; ``converged``;
+    ``iterations`` and ``start_objectives`` (after a few iterations) on the sample of
+    ``sampled_rows``; ``passes`` and ``history`` (objective of each) over all rows; ``converged``;
     ``zero_codes`` (a share), ``rows_without_concept`` (a number).
 
     Args:
@@ -51,7 +51,7 @@ class SemiNMF(ConceptLearner):
     seed: int = 0
     n_starts: int = 3
     max_iter: int = 1000
-    tol: float = 1e-7
+    tol: float = 1e-6
     space: str = "raw"
     max_passes: int = 20
 

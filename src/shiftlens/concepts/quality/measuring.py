@@ -127,7 +127,7 @@ def quality(
     }
     _require_one_a_row(len(rows), given)
     _require_states(concepts, rows)
-    if groups is None and pictures and all(isinstance(one, str) for one in pictures):
+    if groups is None and pictures is not None and all(isinstance(one, str) for one in pictures):
         groups = [str(one) for one in pictures]
     return _Work(
         concepts,
@@ -295,8 +295,10 @@ class _Work:
     def _overlap(self, attribute: str) -> list[Figure]:
         words = self._words(attribute)
         others = {name: [them[0][1]] for name, them in self._worded(attribute).items()}
-        random = [one for one in self.random_words if sum(map(bool, one)) > 1]
-        baselines = {**({"random words": random} if random else {}), **others}
+        lists = {"random words": list(self.random_words), **others}
+        # Between fewer than two concepts with words there is none.
+        several = {k: [one for one in v if sum(map(bool, one)) > 1] for k, v in lists.items()}
+        baselines = {name: them for name, them in several.items() if them}
         options: Any = {"seed": self.seed, "draws": self.draws}
         return [
             overlap(words, name=f"overlap of {_LISTS[attribute]}", baselines=baselines, **options)
@@ -352,7 +354,7 @@ class _Work:
 
     def _picture_intruders(self) -> list[Figure]:
         seen, n = self._seen, self.trials.n_shown
-        keys = self.groups or list(range(len(self.rows)))
+        keys = list(range(len(self.rows)) if self.groups is None else self.groups)
         tops = top_rows(self.concepts, self.rows, n=n, pictures=keys)
         others = {
             name: [top_rows(one, self.rows, n=n, pictures=keys) for one in them]

@@ -1,9 +1,12 @@
 """How much of the states their concepts explain: R squared, read chunk by chunk."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from shiftlens.concepts.quality.coding import Dictionary, left_over
 from shiftlens.concepts.quality.figures import Figure
@@ -18,7 +21,8 @@ def explained(concepts: Dictionary, acts: Acts | Rows) -> float:
 
     Any encoder: rows are encoded, the codes taken back to states, and what is left is squared and
     divided by the squared distance of the rows to their mean. Below 0 where the mean alone would
-    do better.
+    do better. Directions of rows of length one (``space="unit"``) cannot tell how long a state was:
+    there the rows are measured at length one.
 
     Args:
         concepts: of the rows' site.
@@ -27,7 +31,7 @@ def explained(concepts: Dictionary, acts: Acts | Rows) -> float:
     Raises:
         LearnError: all rows are one, or the width is another.
     """
-    rows = rows_of(acts)
+    rows = _as_told(concepts, rows_of(acts))
     total = squares_around_mean(rows)
     return 1 - float(_left(concepts, rows).sum() / total.sum())
 
@@ -43,14 +47,15 @@ def reconstruction(
 ) -> Figure:
     """R squared beside that of baselines; a bootstrap over pictures, given these concepts.
 
-    The mean around which the variance is taken stays that of all rows in every resample.
+    The mean around which the variance is taken stays that of all rows in every resample. Rows of
+    concepts that cannot tell lengths are measured at length one, see ``explained``.
 
     Args:
         concepts: of the rows' site.
         acts: (n, d) states, best held-out ones: on rows that concepts were learned from, more
             concepts always win.
         baselines: concepts that nobody learned, by name; see ``baselines_of``. Several of one name
-            are averaged.
+            are averaged, and are of one space.
         groups: one a row; rows of one group (picture) are resampled together.
         seed: of the resampling.
         draws: resamples.
@@ -60,10 +65,11 @@ def reconstruction(
     """
     rows = rows_of(acts)
     units = units_of(len(rows), groups)
-    total = squares_around_mean(rows).numpy()
 
     def kept(them: Sequence[Dictionary]) -> PerRow:
-        left = torch.stack([_left(one, rows) for one in them]).mean(dim=0).numpy()
+        told = _as_told(them[0], rows)
+        total = squares_around_mean(told).numpy()
+        left = torch.stack([_left(one, told) for one in them]).mean(dim=0).numpy()
         return PerRow(total - left, total)
 
     others = {name: kept(them) for name, them in (baselines or {}).items() if them}
@@ -112,3 +118,33 @@ def _left(concepts: Dictionary, rows: Rows) -> Tensor:
     for numbers, states in rows.chunks():
         found[numbers.cpu()] = left_over(concepts, states)
     return found
+
+
+@dataclass(frozen=True)
+class _OfLengthOne:
+    """Rows, each divided by its length; a row of zeros stays one."""
+
+    rows: Rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def d(self) -> int:
+        """Width of a row."""
+        return self.rows.d
+
+    def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """See ``Rows.chunks``."""
+        for numbers, states in self.rows.chunks():
+            yield numbers, normalize(states.float(), dim=1)
+
+    def take(self, numbers: np.ndarray) -> Tensor:
+        """See ``Rows.take``."""
+        return normalize(self.rows.take(numbers).float(), dim=1)
+
+
+def _as_told(concepts: Dictionary, rows: Rows) -> Rows:
+    """The rows, as far as codes of these concepts tell them."""
+    lengthless = concepts.kind == "direction" and concepts.encoder.space.name == "unit"
+    return _OfLengthOne(rows) if lengthless else rows

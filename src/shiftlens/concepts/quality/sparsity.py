@@ -40,7 +40,8 @@ def sparsity(
     """Share of non-zero codes, active concepts a row, and Hoyer's sparseness.
 
     A code is active where it is not exactly 0. Hoyer's sparseness leaves out rows without any code,
-    which are counted, and is absent where k is 1 or no row has a code. Neither more nor less is
+    which are counted, and is absent where k is 1 or no row has a code; so are baselines without any
+    row that has one. Neither more nor less is
     better by itself: read it beside the reconstruction.
 
     Args:
@@ -64,10 +65,11 @@ def sparsity(
     counts = {"rows without a code": silent}
 
     def figure(name: str, of: Callable[[Codes], np.ndarray]) -> Figure:
+        beside = {key: _mean([of(one) for one in them]) for key, them in named.items()}
         return figure_of(
             name,
             PerRow.mean(of(codes)),
-            {key: _mean([of(one) for one in them]) for key, them in named.items()},
+            {key: one for key, one in beside.items() if one.bottom.any()},
             units,
             unit=unit,
             better="",

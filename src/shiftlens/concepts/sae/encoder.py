@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from shiftlens.concepts.encoders import NO_CONCEPT, Encoder, encoders
 from shiftlens.core.errors import LearnError
@@ -40,8 +41,9 @@ class SparseAutoencoder(Encoder):
         active: m of ``topk``; 0 for the others.
         threshold: (j,) of ``jumprelu``.
         subtract: whether the encoder sees states without ``decoder_bias``.
-        normalisation: ``none``; ``constant-norm`` gives states the length sqrt(d); ``layer-norm``
-            takes off each state's mean and divides by its standard deviation.
+        normalisation: ``none``; ``constant-norm`` gives states the length sqrt(d), but for a
+            state of zeros, which stays one; ``layer-norm`` takes off each state's mean and divides
+            by its standard deviation.
         kept: (k,) which rows the concepts are; all of them, in order, unless given.
     """
 
@@ -124,7 +126,7 @@ class SparseAutoencoder(Encoder):
 
     def _normalised(self, states: Acts) -> Acts:
         if self.normalisation == "constant-norm":
-            return states * states.shape[1] ** 0.5 / states.norm(dim=1, keepdim=True)
+            return normalize(states, dim=1) * states.shape[1] ** 0.5
         if self.normalisation == "layer-norm":
             centred = states - states.mean(dim=1, keepdim=True)
             return centred / (centred.std(dim=1, keepdim=True) + _EPSILON)

@@ -284,6 +284,11 @@ def _counted(
 def _most_active(
     concepts: Concepts, encoder: SparseAutoencoder, sums: Tensor, keep: int
 ) -> Concepts:
+    if not float(sums.sum()) > 0:
+        raise LearnError(
+            "no concept is active on any state of the store, so none can be chosen",
+            remedy="give states of the place that the autoencoder was trained on, or keep all",
+        )
     chosen = sums.argsort(descending=True, stable=True)[:keep].sort().values
     kept: SparseAutoencoder
     if encoder.activation == "topk":  # the others still compete

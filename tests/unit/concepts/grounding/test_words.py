@@ -210,6 +210,7 @@ def test_a_head_narrower_than_its_tokenizer_is_read_as_far_as_it_goes(plain: Rea
         ({"stop_words": WORDS}, "the stop words leave none of 10 words"),
         ({"words": []}, "list nothing"),
         ({"words": "dog"}, "list nothing"),
+        ({"words": ["dog", " "]}, "list nothing"),
         ({"words": ["dog", "zebra"]}, "begins 'zebra'"),
         ({"words": [f"zebra{one}" for one in "abcdefgh"]}, "and 3 more"),
     ],

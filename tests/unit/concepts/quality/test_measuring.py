@@ -176,6 +176,13 @@ def test_other_concepts_stand_beside_every_figure_that_they_can_have() -> None:
         found["CLIPScore of contrastive words"].beside("two")
 
 
+def test_others_with_words_of_a_single_concept_cost_no_overlap() -> None:
+    concepts, states, _ = _planted()
+    few = _planted(words=(_WORDS[0], (), ()))[0]
+    found = _measured(concepts, states, others={"few": few, "same": concepts})
+    assert [one.name for one in found["overlap of words"].baselines] == ["same"]
+
+
 def test_the_table_is_flat(found: Quality) -> None:
     rows = found.rows()
     assert len({tuple(row) for row in rows}) == 1, "the same columns everywhere"

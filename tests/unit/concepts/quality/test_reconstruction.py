@@ -11,6 +11,7 @@ from tests.unit.concepts.quality.planted import blobs, centroids
 from shiftlens.activations.site import Site
 from shiftlens.concepts.concepts import Concepts
 from shiftlens.concepts.encoders import Projection
+from shiftlens.concepts.learners.semi_nmf import SemiNMF
 from shiftlens.concepts.quality.baselines import baselines_of, random_directions, random_samples
 from shiftlens.concepts.quality.reconstruction import explained, reconstruction
 from shiftlens.concepts.rows import MemoryRows, StoreRows
@@ -33,6 +34,23 @@ def test_explained_variance_of_centroids_is_the_textbooks() -> None:
     assert explained(centroids(states, labels), states) == pytest.approx(1 - within / total)
     one = centroids(states, torch.zeros(90, dtype=torch.long))
     assert explained(one, states) == pytest.approx(0.0, abs=1e-5)
+
+
+def test_directions_without_lengths_are_measured_at_length_one() -> None:
+    """Twin: the same directions in a space that keeps lengths."""
+    states = blobs()[0] + 20
+    ones = torch.nn.functional.normalize(states, dim=1)
+    learned = SemiNMF(k=3, space="unit").fit(states)
+    left = (ones - learned.encode(states) @ learned.vectors).square().sum()
+    expected = 1 - float(left / (ones - ones.mean(0)).square().sum())
+    assert explained(learned, states) == pytest.approx(expected, abs=1e-4)
+    assert explained(learned, states) > 0.5
+    found = reconstruction(learned, states, baselines=baselines_of(learned, MemoryRows(states)))
+    assert found.value.estimate == pytest.approx(expected, abs=1e-4)
+    longer = states * torch.linspace(1, 9, len(states))[:, None]
+    assert explained(learned, longer) == pytest.approx(expected, abs=1e-4)
+    raw = SemiNMF(k=3).fit(states)
+    assert explained(raw, longer) != pytest.approx(explained(raw, states), abs=1e-4)
 
 
 def test_explained_variance_of_directions_is_that_of_the_singular_values() -> None:

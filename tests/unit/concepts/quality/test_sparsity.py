@@ -59,6 +59,13 @@ def test_beside_other_codes_of_the_same_rows() -> None:
     assert difference.estimate == pytest.approx(1)
 
 
+def test_a_baseline_that_is_never_active_costs_no_figure() -> None:
+    codes = torch.eye(4)[torch.arange(20) % 4]
+    found = _named(codes, baselines={"silent": [torch.zeros(20, 4)], "dense": [torch.ones(20, 4)]})
+    assert found["active concepts a row"].beside("silent").value.estimate == 0
+    assert [one.name for one in found["Hoyer sparseness"].baselines] == ["dense"]
+
+
 def test_bad_codes_are_refused() -> None:
     with pytest.raises(LearnError, match="codes are not finite"):
         sparsity(torch.tensor([[float("nan"), 1.0]]))

@@ -155,6 +155,21 @@ def test_states_are_normalised_as_they_were_in_training(tmp_path: Path, told: st
         concepts.reconstruct(codes)
 
 
+@pytest.mark.parametrize("told", ["constant_norm_rescale", "layer_norm"])
+def test_a_state_of_zeros_has_codes_that_are_numbers(tmp_path: Path, told: str) -> None:
+    config = {"architecture": "standard", "normalize_activations": told}
+    codes = read_sae(saelens(tmp_path, W, **config), SITE).encode(torch.zeros(2, D))
+    np.testing.assert_allclose(codes, codes_by_hand(np.zeros((2, D)), W, "relu"), atol=1e-5)
+
+
+def test_none_is_kept_where_none_is_active(tmp_path: Path) -> None:
+    store = build_store(tmp_path / "store", torch.from_numpy(states(10)).float())
+    folder = saelens(tmp_path / "sae", {**W, "b_enc": W["b_enc"] - 1e6}, architecture="standard")
+    assert read_sae(folder, SITE, store=store).sizes == (0,) * len(W["b_enc"])
+    with pytest.raises(LearnError, match="no concept is active on any state"):
+        read_sae(folder, SITE, store=store, keep=2)
+
+
 def test_a_plain_file_is_read_with_what_is_said_about_it(tmp_path: Path) -> None:
     tensors = {"W_enc": W["enc"], "W_dec": W["dec"].T, "b_enc": W["b_enc"], "b_dec": W["b_dec"]}
     file = write(tmp_path, "any.safetensors", tensors) / "any.safetensors"

@@ -69,7 +69,7 @@ def explain(
     n_words: int = 5,
     n_images: int = 5,
     n_maps: int = 4,
-    method: str = "projection",
+    method: str = "occlusion",
     check: bool = True,
     max_new_tokens: int = 64,
 ) -> Explanation:
@@ -97,9 +97,10 @@ def explain(
         n_words: words that are named of each list of a concept.
         n_images: most activating samples that are named of each concept.
         n_maps: concepts that get heat maps, at most; 0 for none.
-        method: how heat maps are made. ``projection`` (``cosine``, ``readout``) says what the
-            picture's tokens carry, which need not be what stands there; ``occlusion`` says how much
-            of the concept is lost at its site without a place: more passes, and nearer to a cause.
+        method: how heat maps are made. ``occlusion`` says how much of the concept is lost at its
+            site without a place, at the price of up to 100 readings a picture; ``projection``
+            (``cosine``, ``readout``) says in one reading what the picture's tokens carry, which
+            need not be what stands there.
         check: hide the hottest patches of every map, and as many random ones: what is lost where
             the concepts' site is. The model reads the same answer 22 times more for each map.
         max_new_tokens: where the model's own answer is cut off.
