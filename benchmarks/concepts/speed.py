@@ -26,7 +26,7 @@ from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.concepts.learners.minibatch_kmeans import MiniBatchKMeans
 from shiftlens.concepts.learners.pca import PCA
 
-N, D, K, ROUNDS, STARTS = 50_000, 1024, 50, 5, 1
+N, D, K, ROUNDS, STARTS = 50_000, 1024, 50, 4, 3
 LIMIT = 1.5
 _NO_FAISS = "faiss-cpu is not installed (pip install -e '.[bench]')"
 
@@ -51,7 +51,7 @@ def beside_others(kind: str, draw: Draw, n: int, d: int, k: int, rounds: int) ->
     if installed("faiss"):
         contenders["faiss"] = _faiss
     found = contest(lambda at: (draw(n, d, k, at), k), contenders, inertia, rounds)
-    what = f"{kind}, n = {n:,}, d = {d:,}, k = {k}, {STARTS} start each, {cores()} cores"
+    what = f"{kind}, n = {n:,}, d = {d:,}, k = {k}, {STARTS} starts each, {cores()} cores"
     figures = [_goodness(f"k-means, {kind}", found, what), *_fastest(kind, found, what)]
     for name in ("scikit-learn", "faiss"):
         title = f"k-means, {kind}: wall time / {name}"

@@ -99,7 +99,10 @@ def read_manifest(root: str | Path, kind: str = "activations") -> Manifest:
     """
     folder = Path(root)
     if not has_manifest(folder):
-        raise StoreError(f"{folder} holds no store", remedy="make one: shiftlens.harvest(...)")
+        raise StoreError(
+            f"{folder} holds no store",
+            remedy="make one: shiftlens harvest MODEL DATA --words person -o DIR",
+        )
     value = read_json(folder / _NAME)
     if not isinstance(value, dict) or value.get("kind") != kind:
         raise StoreError(f"{folder / _NAME} is not the manifest of a store of {kind}")

@@ -154,6 +154,10 @@ class ActivationStore:
         """
         if layer is None and len(self.layers) == 1:
             return self.site.at(self.layers[0])
+        if layer is None:
+            raise SiteError(
+                f"{self.path} holds several layers: name one", allowed=f"layers {list(self.layers)}"
+            )
         if layer not in self.layers:
             raise SiteError(
                 f"layer {layer} is not in {self.path}", allowed=f"layers {list(self.layers)}"

@@ -81,14 +81,16 @@ def _allowed() -> str:
 
 @readers.register("folder")
 def _read_folder(path: Path, prompt: str | None) -> list[Sample]:
-    if prompt is None:
-        raise DataError(
-            f"{path} is a folder of pictures without questions",
-            remedy='say what to ask: read(path, prompt="Describe the picture.")',
-        )
     pictures = sorted(
         file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in SUFFIXES
     )
+    if prompt is None:
+        if not pictures:
+            return []
+        raise DataError(
+            f"{path} is a folder of pictures without questions",
+            remedy='say what to ask: read(path, prompt="Describe the picture."), or --prompt',
+        )
     return [Sample(str(file.relative_to(path)), prompt, (str(file),)) for file in pictures]
 
 

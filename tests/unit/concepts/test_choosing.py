@@ -96,7 +96,7 @@ def test_a_store_knows_its_pictures(tmp_path: Path) -> None:
     assert (found.chosen, found.groups, found.n, found.of) == (4, 70, 120, 120)
     same = _chosen(states, (2, 4), groups=pictures_of(store))
     assert found.to_dict() == same.to_dict()
-    with pytest.raises(SiteError, match="layer None"):
+    with pytest.raises(SiteError, match="holds several layers: name one"):
         _chosen(store, (2, 4))
 
 

@@ -45,8 +45,8 @@ _EXACT_WORK = 2**32
 """Multiplications of a pass below which all products are taken in float64."""
 _IN_VAIN = 2
 """Passes before the last that start from where the last vectors led, not from beyond."""
-_PASS_WORTH = 10
-"""A pass costs more than an iteration on the sample, and must win as many times more."""
+_PASS_WORTH = 50
+"""A pass costs more than an iteration on the sample, and must win so many times more."""
 _CODE_TOL = 1e-7
 
 
@@ -60,7 +60,7 @@ class Effort:
         max_iter: iterations of a start at most.
         max_passes: passes over all rows at most, after the sample.
         tol: stop when an iteration lowers the objective by less than this share of it; passes
-            when one wins less than ten times as much.
+            when one wins less than fifty times as much.
     """
 
     seed: int

@@ -41,7 +41,7 @@ class SparseCoding(ConceptLearner):
         n_starts: starts; the one with the lowest objective goes on.
         max_iter: iterations of a start at most.
         tol: stop when an iteration lowers the objective by less than this share of it; passes
-            when one wins less than ten times as much.
+            when one wins less than fifty times as much.
         space: see ``Space``.
         max_passes: passes over the rows at most, after the one that surveys them.
     """

@@ -59,6 +59,14 @@ class Figure:
                 return one
         raise KeyError(name)
 
+    def __str__(self) -> str:
+        """One line: name, value, 95 % interval, and each baseline in brackets."""
+        own = (
+            f"{self.name}: {self.value.estimate:.3g} [{self.value.low:.3g}, {self.value.high:.3g}]"
+        )
+        beside = (f"{one.name} {one.value.estimate:.3g}" for one in self.baselines)
+        return own + "".join(f" ({text})" for text in beside)
+
     def rows(self) -> list[dict[str, Any]]:
         """One flat row a baseline, at least one: name, value, low, high, and the baseline's."""
         own = {"name": self.name, **_flat("", self.value), "unit": self.unit}

@@ -57,6 +57,12 @@ class Quality:
             allowed=", ".join(one.name for one in self.figures),
         )
 
+    def __str__(self) -> str:
+        """A table of one line a figure: value, interval, and the baselines in brackets."""
+        lines = [str(one) for one in self.figures]
+        left = [f"{name}: not measured ({why})" for name, why in self.not_measured.items()]
+        return "\n".join([*lines, *left])
+
     def rows(self) -> list[dict[str, Any]]:
         """A flat table, one row for each figure and baseline: see ``Figure.rows``."""
         return [row for one in self.figures for row in one.rows()]

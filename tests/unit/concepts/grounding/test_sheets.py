@@ -96,6 +96,13 @@ def test_an_overlay_shows_heat_where_it_is() -> None:
     assert len(np.unique(cold)) == 1
 
 
+def test_a_strip_is_not_enlarged_beyond_reason() -> None:
+    """Twin: a square as small is enlarged until it can be seen."""
+    shown = overlay(Image.new("RGB", (1000, 2)), _map(1000, 2), legend=False)
+    assert shown.size == (2000, 4)
+    assert overlay(Image.new("RGB", (2, 2)), _map(2, 2), legend=False).size == (240, 240)
+
+
 def test_an_overlay_has_its_scale() -> None:
     image = Image.new("RGB", (24, 16), "white")
     with_scale, without = overlay(image, _map()), overlay(image, _map(), legend=False)

@@ -18,9 +18,11 @@ from shiftlens.activations.site import Site
 from shiftlens.concepts.concepts import Concepts
 from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.concepts.quality.clip_score import BARE
+from shiftlens.concepts.quality.figures import Baseline, Figure
 from shiftlens.concepts.quality.intruders import Trials
 from shiftlens.concepts.quality.measuring import Quality, quality
 from shiftlens.core.errors import LearnError
+from shiftlens.core.intervals import Interval
 
 _NAMES = list(COLOURS)
 _WORDS = (("apple", "rose"), ("grass", "leaf"), ("sea", "sky"))
@@ -228,3 +230,22 @@ def test_a_single_row_is_measured_as_far_as_it_goes() -> None:
     assert "no variance" in found.not_measured["reconstruction"]
     assert "1 units" in found.not_measured["factors"]
     assert found["CLIPScore of words"].value.estimate == pytest.approx(2.5, abs=0.02)
+
+
+def test_printed_it_is_a_line_a_figure() -> None:
+    one = Figure(
+        "overlap",
+        Interval(0.25, 0.2, 0.3),
+        "concepts",
+        "lower",
+        (Baseline("random words", _half()),),
+    )
+    found = Quality((one,), {"CLIPScore": "no judge"})
+    assert str(found).splitlines() == [
+        "overlap: 0.25 [0.2, 0.3] (random words 0.5)",
+        "CLIPScore: not measured (no judge)",
+    ]
+
+
+def _half() -> Interval:
+    return Interval(0.5, 0.4, 0.6)
