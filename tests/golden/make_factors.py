@@ -1,6 +1,6 @@
 """Writes factors.json: what formulas and programs that are not ours make of a few states.
 
-Semi-NMF by the multiplicative updates of Ding, Li and Jordan (2010, equations 10 and 11), run long
+Semi-NMF by the multiplicative updates of Ding, Li and Jordan (2010), written out and run long
 from several starts; sparse coding by scikit-learn's ``DictionaryLearning``; the singular value
 decomposition by numpy. Run by hand, from the root of the repository; tests only read the numbers.
 """

@@ -15,7 +15,7 @@ from shiftlens.concepts.nonnegative import NonNegative
 @learners.register("semi-nmf")
 @dataclass(frozen=True)
 class SemiNMF(ConceptLearner):
-    """min ||Z - V U||_F^2 with V >= 0 and U of any sign (Ding, Li and Jordan 2010, section 3).
+    """min ||Z - V U||_F^2 with V >= 0 and U of any sign (Ding, Li and Jordan 2010).
 
     Use when a state may hold several concepts at once, and none may be taken away. Without a price
     on codes they are dense: most concepts are a little active on most rows. Where all states lie

@@ -17,7 +17,7 @@ from shiftlens.concepts.nonnegative import NonNegative
 class SparseCoding(ConceptLearner):
     """min ||Z - V U||_F^2 + penalty * sum(V) with V >= 0 and ||u_k|| <= 1.
 
-    The objective of CoX-LMM (Parekh et al. 2024, section 3.2, which calls it semi-NMF). Use when a
+    The objective of CoX-LMM (Parekh et al. 2024, who call it semi-NMF). Use when a
     state holds a few of many concepts: with a price on codes most of them are zero.
 
     Two conventions of the penalty are about. Ours has the squared error whole, as the paper prints
