@@ -30,6 +30,9 @@ def test_a_folder_is_read_in_a_stable_order(tmp_path: Path) -> None:
 
 
 def test_a_folder_asks_for_a_prompt(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no samples"):
+        read(tmp_path)
+    (tmp_path / "a.png").write_bytes(b"")
     with pytest.raises(DataError, match="without questions") as caught:
         read(tmp_path)
     assert "read(path, prompt=" in str(caught.value)
