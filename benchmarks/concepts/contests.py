@@ -122,14 +122,18 @@ def installed(module: str) -> bool:
 
 
 def ratio(name: str, ours: np.ndarray, theirs: np.ndarray, goal: str, how: str) -> Figure:
-    """Median of the rounds' ratios, with its bootstrap interval where there are three or more."""
-    ratios = ours / theirs
-    how = f"{how}; median of {len(ratios)} rounds, contenders in turns"
-    if len(ratios) < 3:
-        return Figure(name, float(np.median(ratios)), None, None, "ratio", goal, how)
-    draws = np.random.default_rng(0).choice(ratios, (2000, len(ratios)))
-    interval = percentile(np.median(draws, axis=1), float(np.median(ratios)))
-    return from_interval(name, interval, "ratio", goal, how)
+    """Median of the rounds' ratios; see ``usual``."""
+    how = f"{how}; {len(ours)} rounds, contenders in turns"
+    return usual(name, ours / theirs, "ratio", goal, how)
+
+
+def usual(name: str, values: np.ndarray, unit: str, goal: str, how: str) -> Figure:
+    """Median of several values, with its bootstrap interval where there are three or more."""
+    how, middle = f"{how}; median of {len(values)}", float(np.median(values))
+    if len(values) < 3:
+        return Figure(name, middle, None, None, unit, goal, how)
+    draws = np.random.default_rng(0).choice(values, (2000, len(values)))
+    return from_interval(name, percentile(np.median(draws, axis=1), middle), unit, goal, how)
 
 
 def over_all(name: str, values: Sequence[float], unit: str, goal: str, how: str) -> Figure:

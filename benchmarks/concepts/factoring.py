@@ -27,6 +27,12 @@ PENALTY = 1.0
 ITERATIONS = 500
 """Of the multiplicative updates."""
 
+FIRST_DRAW = 10
+"""Seed of the first draw of rows: nothing was tuned on these."""
+
+EQUAL = 1e-4
+"""Objectives that differ by a smaller share are equal."""
+
 SEEDS = 3
 """Of ours, tried one after the other."""
 
@@ -64,7 +70,7 @@ def beside_scikit(n: int, d: int, k: int, runs: int, max_iter: int = 1000) -> li
     values: list[float] = []
     seconds: list[float] = []
     for seed in range(runs):
-        rows = power_law(n, d, seed, scale=3.0)
+        rows = power_law(n, d, FIRST_DRAW + seed, scale=3.0)
         theirs = _scikit(rows, k, seed, max_iter)
         first, ours = reaching(
             lambda at: SparseCoding(k=k, seed=at, penalty=PENALTY, halved=True),
@@ -92,7 +98,7 @@ def beside_ding(n: int, d: int, k: int, runs: int, iterations: int = ITERATIONS)
     reached: list[float] = []
     values: list[float] = []
     for seed in range(runs):
-        rows = power_law(n, d, seed, scale=3.0)
+        rows = power_law(n, d, FIRST_DRAW + seed, scale=3.0)
         timed = timing(lambda rows=rows, seed=seed: semi_nmf(rows.numpy(), k, seed, iterations))
         theirs = Solved(squared_error(rows, *timed.found), timed.cpu)
         first, ours = reaching(
@@ -114,7 +120,7 @@ def beside_ding(n: int, d: int, k: int, runs: int, iterations: int = ITERATIONS)
 
 _TO_REACH = (
     "ours: whole fits with the usual options and stopping rule, seed after seed, until one ends at "
-    "or below that objective; 0 if none does"
+    "that objective (to four digits) or below; 0 if none does"
 )
 
 
@@ -145,7 +151,7 @@ def reaching(
     for seed in range(seeds):
         found = solve(learner_of(seed), rows, value)
         first, seconds = first or found, seconds + found.cpu
-        if found.objective <= goal:
+        if found.objective <= goal * (1 + EQUAL):
             return first, seconds
     assert first is not None  # there is at least one seed
     return first, float("inf")

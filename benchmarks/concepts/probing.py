@@ -21,11 +21,14 @@ class Probed:
         factor: its name.
         accuracy: share of held-out rows that the probe gets right.
         gain: that minus the share of the commonest value, paired by row.
+        variance: share of the states' variance that lies between the factor's values, beyond
+            what chance puts there. A probe reads what it likes; groups form where variance is.
     """
 
     factor: str
     accuracy: float
     gain: Interval
+    variance: float
 
     @property
     def decodable(self) -> bool:
@@ -36,7 +39,8 @@ class Probed:
         """How well the probe does."""
         how = (
             f"accuracy of a logistic probe minus that of the commonest value, {FOLDS} folds by "
-            f"picture; accuracy {self.accuracy:.3f}"
+            f"picture; accuracy {self.accuracy:.3f}; {self.variance:.1%} of the states' variance "
+            "lies between its values"
         )
         return from_interval(
             f"block {layer}: {self.factor} read by a probe", self.gain, "share", "", how
@@ -57,7 +61,23 @@ def probe(rows: Rows, layer: int, factor: str) -> Probed:
     names = np.unique(rows.pictures, return_inverse=True)[1]
     counts = np.bincount(names)
     gain = np.bincount(names, right - usual) / counts
-    return Probed(factor, float(right.mean()), bootstrap_mean(gain))
+    between = variance_between(states, values)
+    return Probed(factor, float(right.mean()), bootstrap_mean(gain), between)
+
+
+def variance_between(states: np.ndarray, values: np.ndarray) -> float:
+    """Share of the variance of states (n, d) between the groups of equal values (omega squared).
+
+    Within-group variance puts some between the groups by chance; that is taken off.
+    """
+    kinds, numbers = np.unique(values, return_inverse=True)
+    centred = states.astype(np.float64) - states.mean(axis=0)
+    sums = np.zeros((len(kinds), states.shape[1]))
+    np.add.at(sums, numbers, centred)
+    total = float((centred**2).sum())
+    between = float((sums**2 / np.bincount(numbers)[:, None]).sum())
+    within = (total - between) / max(1, len(states) - len(kinds))
+    return (between - (len(kinds) - 1) * within) / (total + within)
 
 
 def _predicted(states: np.ndarray, values: np.ndarray, new: np.ndarray) -> np.ndarray:

@@ -53,10 +53,10 @@ class Fit:
 
 
 def kmeans() -> ConceptLearner:
-    """Two moves of the centroids over all rows, after starts on a sample."""
+    """Three moves of the centroids over all rows, after starts on a sample."""
     from shiftlens.concepts.learners.kmeans import KMeans
 
-    return KMeans(k=K, n_starts=1, max_iter=2, tol=0.0)
+    return KMeans(k=K, n_starts=1, max_iter=3, tol=0.0)
 
 
 def pca() -> ConceptLearner:
@@ -67,10 +67,10 @@ def pca() -> ConceptLearner:
 
 
 def semi_nmf() -> ConceptLearner:
-    """Two passes over all rows, after twenty iterations on a sample."""
+    """Four passes over all rows, after twenty iterations on a sample."""
     from shiftlens.concepts.learners.semi_nmf import SemiNMF
 
-    return SemiNMF(k=K, n_starts=1, max_iter=20, max_passes=2, tol=0.0)
+    return SemiNMF(k=K, n_starts=1, max_iter=20, max_passes=4, tol=0.0)
 
 
 LEARNERS: dict[str, Callable[[], ConceptLearner]] = {

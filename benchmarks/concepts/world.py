@@ -16,7 +16,7 @@ from benchmarks.concepts.world_data import FACTORS, World
 from benchmarks.figures import Figure, main
 
 ROOT = Path("runs/bench-concepts")
-N_SELECTION, N_POOL = 2000, 8000
+N_SELECTION, N_POOL = 4000, 8000
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from benchmarks.concepts import agreeing, finding, world
 from benchmarks.concepts.agreeing import Effort
-from benchmarks.concepts.probing import probe
+from benchmarks.concepts.probing import probe, variance_between
 from benchmarks.concepts.world_data import Rows, World
 from tests.builders import build_store
 
@@ -39,6 +39,14 @@ def test_a_probe_reads_what_is_planted_and_nothing_else(people: World) -> None:
     assert place.accuracy > 0.9
     assert not mood.decodable
     assert place.figure(3).name == "block 3: place read by a probe"
+
+
+def test_variance_between_groups_is_none_by_chance_and_all_where_groups_are_points() -> None:
+    random = np.random.default_rng(0)
+    values = random.integers(0, 8, 400).astype(str)
+    assert abs(variance_between(random.normal(size=(400, 30)), values)) < 0.01
+    points = np.eye(8)[values.astype(int)]
+    assert variance_between(points, values) == pytest.approx(1)
 
 
 def test_halves_share_no_picture_and_keep_to_the_limit(people: World) -> None:
