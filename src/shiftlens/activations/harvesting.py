@@ -6,13 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, overload
 
+from shiftlens.activations.job import Job
 from shiftlens.activations.manifest import (
     Manifest,
     has_manifest,
     read_manifest,
     require_same,
 )
-from shiftlens.activations.parts import Job, harvest_part
+from shiftlens.activations.parts import harvest_part
 from shiftlens.activations.selections.response import Word
 from shiftlens.activations.site import Site
 from shiftlens.activations.store import ActivationStore

@@ -17,8 +17,8 @@ import torch
 
 from shiftlens.activations import harvesting
 from shiftlens.activations.harvesting import Text, harvest
+from shiftlens.activations.job import Job
 from shiftlens.activations.manifest import has_manifest, read_manifest
-from shiftlens.activations.parts import Job
 from shiftlens.activations.site import Site
 from shiftlens.activations.store import ActivationStore
 from shiftlens.core.errors import DataError, MismatchError, ShiftLensError, StoreError

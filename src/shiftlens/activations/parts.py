@@ -1,7 +1,7 @@
 """One part of a harvest: a range of samples becomes one shard and one table of rows."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from torch import Tensor
 from shiftlens.activations.apart import run_apart
 from shiftlens.activations.capture import Caught, as_response, catch_given, catch_own
 from shiftlens.activations.encoding import Encodings
+from shiftlens.activations.job import Job
 from shiftlens.activations.prompt_rows import PromptRow
 from shiftlens.activations.selections.mean import Mean
 from shiftlens.activations.selections.response import Word
@@ -20,27 +21,10 @@ from shiftlens.activations.selections.selection import Failed, Missed, Pick, Sai
 from shiftlens.activations.site import Site
 from shiftlens.core.errors import DataError
 from shiftlens.core.manifest import replacing, sha256_file
-from shiftlens.core.progress import Progress
 from shiftlens.data.sample import Sample
 from shiftlens.models.generation import decode
 from shiftlens.models.model import Model, Response
 from shiftlens.models.prompts import Turn
-
-
-@dataclass(frozen=True)
-class Job:
-    """What every part of a harvest has in common."""
-
-    models: tuple[Model, ...]
-    roots: tuple[Path, ...]
-    site: Site
-    text: str
-    max_new_tokens: int
-    batch_size: int
-    progress: Progress
-    said: Mapping[str, Response] | None = None
-    options: Mapping[str, Any] | None = None
-    stop_at_word: bool = False
 
 
 @dataclass
