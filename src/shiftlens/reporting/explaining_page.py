@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import io
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -14,7 +13,6 @@ from markupsafe import Markup
 
 from shiftlens.core.errors import DataError
 from shiftlens.core.manifest import write_atomic
-from shiftlens.data.images import open_image
 from shiftlens.reporting import numbers
 from shiftlens.reporting.checking import require
 from shiftlens.reporting.explaining_views import (
@@ -29,10 +27,9 @@ from shiftlens.reporting.explaining_views import (
     value_of,
 )
 from shiftlens.reporting.html import embedded_json
-from shiftlens.reporting.images import Pictures
+from shiftlens.reporting.images import Pictures, large_picture
 
 _SCHEMA = 1
-_EDGE = 720  # pixels of the longer side of the pictures that are looked at
 METHODS = {
     "projection": "the state of each patch, less the mean of the picture, along the concept",
     "cosine": "the cosine of each patch’s state, less the mean of the picture, with the concept",
@@ -110,22 +107,11 @@ def _page(document: Mapping[str, Any], root: Path) -> str:
 
 def _views(document: Mapping[str, Any], root: Path) -> list[str | None]:
     """The pictures that were asked about; ``None`` where one cannot be read."""
-    return [_uri(root / name) for name in document["pictures"]]
+    return [large_picture(root / name) for name in document["pictures"]]
 
 
 def _maps(document: Mapping[str, Any], root: Path) -> list[dict[str, Any]]:
-    return [{**one, "uri": _uri(root / one["file"])} for one in document["heat_maps"]]
-
-
-def _uri(path: Path) -> str | None:
-    try:
-        image = open_image(str(path))
-    except DataError:
-        return None
-    image.thumbnail((_EDGE, _EDGE))
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=88, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+    return [{**one, "uri": large_picture(root / one["file"])} for one in document["heat_maps"]]
 
 
 @cache

@@ -83,7 +83,7 @@ def _run(document: Mapping[str, Any], pictures: Pictures) -> str:
         "page.html.j2",
         document,
         pictures,
-        _asset("style.css"),
+        _asset("style.css") + _asset("explain.css"),
         findings=findings(document),
         tois=toi_views(document, pictures),
         steerings=steering_views(document, pictures),

@@ -12,6 +12,7 @@ from shiftlens.data.images import open_image
 
 _EDGE = 128  # pixels of the longer side: twice what is shown, for dense screens
 _QUALITY = 80
+_LARGE, _LARGE_QUALITY = 720, 88  # of the pictures that are looked at
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,18 @@ class Tile:
     problem: str = ""
 
 
+def large_picture(path: Path) -> str | None:
+    """A picture to be looked at, as a data URI; ``None`` where it cannot be read."""
+    try:
+        image = open_image(str(path))
+    except DataError:
+        return None
+    image.thumbnail((_LARGE, _LARGE))
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=_LARGE_QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
 class Pictures:
     """Collects the pictures of one page.
 
@@ -44,6 +57,10 @@ class Pictures:
         self._root = root or Path()
         self._by_path: dict[str, Symbol | str] = {}
         self._by_uri: dict[str, Symbol] = {}
+
+    def large(self, name: str) -> str | None:
+        """A picture to be looked at, from where relative paths start; see ``large_picture``."""
+        return large_picture(self._root / name)
 
     @property
     def symbols(self) -> list[Symbol]:

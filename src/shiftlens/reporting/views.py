@@ -6,6 +6,7 @@ from typing import Any
 
 from shiftlens.reporting.changes import Compared, Run, compare_words
 from shiftlens.reporting.curves import NAMES, Chart, chart, rank
+from shiftlens.reporting.explained import Explained, explained
 from shiftlens.reporting.images import Pictures, Tile
 from shiftlens.reporting.intervals import Bar, difference_bars, figure_bars
 from shiftlens.reporting.numbers import is_number
@@ -62,6 +63,7 @@ class ToiView:
     recovery: RecoveryView
     own_text: RecoveryView | None
     published: tuple[Chart, ...]
+    explained: tuple[Explained, ...]
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ def _toi(anchor: str, name: str, toi: Mapping[str, Any], pictures: Pictures) -> 
         recovery=_recovery(recovery, published),
         own_text=_recovery(own, own.get("published") or {}) if own else None,
         published=_published(recovery["strength"], published),
+        explained=tuple(explained(one, pictures) for one in toi.get("explained", ())),
     )
 
 

@@ -44,6 +44,7 @@ class WordsSpec:
     """A token of interest: ``members`` are the words that count as it.
 
     ``normed`` takes the last block's states behind the final norm, as published figures do.
+    ``explain`` says how many of the base model's answers the report explains word by word.
     """
 
     name: str
@@ -54,6 +55,7 @@ class WordsSpec:
     factors: list[str] = field(default_factory=list[str])
     draws: int = 200
     normed: bool = False
+    explain: int = 0
 
 
 @dataclass(frozen=True)
@@ -315,6 +317,8 @@ def _check_values(experiment: Experiment, name: str) -> None:
     if isinstance(experiment.tuned, list):
         _check_several(experiment, name)
     for spec in experiment.words:
+        if spec.explain < 0:
+            raise DataError(f"{name}: {spec.name}: explain = {spec.explain}", allowed="0 or more")
         if spec.normed and spec.layer < 0 and spec.layer != -1:
             raise DataError(
                 f"{name}: {spec.name}: layer = {spec.layer} with normed = true",

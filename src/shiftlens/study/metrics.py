@@ -92,5 +92,6 @@ def _toi(spec: WordsSpec, found: Result) -> dict[str, Any]:
         "rows_by_text": harvest["counts"],
         "concepts": {"k": learned["k"], "explained": learned["explained"], "ami": learned["ami"]},
         **compared,
+        **({"explained": found["explained"]["answers"]} if "explained" in found else {}),
         "recovery": recovery,
     }

@@ -47,6 +47,12 @@ def study_words(context: Context, spec: WordsSpec) -> Result:
         context.stage("compare", name), inputs, lambda: _compare(context, spec, harvested)
     )
     found: Result = {"harvest": harvested, "learn": learned, "compare": compared}
+    if spec.explain:
+        # Named only where it is asked, so that finished stages of other experiments stay good.
+        asked = {**inputs, "explain": spec.explain}
+        found["explained"] = context.cache.run(
+            context.stage("explain", name), asked, lambda: _explain(context, spec, harvested)
+        )
     if context.fine_tune:
         found["gains"] = context.cache.run(
             context.stage("gains", name), inputs, lambda: _gains(context, spec, harvested)
@@ -154,6 +160,17 @@ def _learn(context: Context, spec: WordsSpec, harvested: Result) -> Result:
         "explained": explained(concepts, acts),
         "ami": {factor: scores(factor) for factor in spec.factors},
     }
+
+
+def _explain(context: Context, spec: WordsSpec, harvested: Result) -> Result:
+    """Answers of the base model, word by word."""
+    from shiftlens.reporting.numbers import clean
+    from shiftlens.study.explaining import explain_first, load_or
+
+    path = _folder(context, spec) / "concepts"
+    concepts = load_or(lambda: _learn(context, spec, harvested), path)
+    store = _stores(context, spec, harvested)[0]
+    return clean({"answers": explain_first(context, spec, concepts, store)})
 
 
 def _compare(context: Context, spec: WordsSpec, harvested: Result) -> Result:

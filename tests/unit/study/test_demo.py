@@ -38,6 +38,16 @@ def test_every_documented_key_is_there(outcome: Outcome) -> None:
         assert wanted <= set(metrics["steering"][name])
 
 
+def test_the_first_answer_is_explained_and_its_heat_map_holds(outcome: Outcome) -> None:
+    (one,) = outcome.metrics["toi"]["person"]["explained"]
+    assert "explained" not in outcome.metrics["toi"]["horse"]
+    framed = [word for word in one["document"]["words"] if word["where"] == "at the site"]
+    assert [word["text"] for word in framed] == ["person"]
+    folder = outcome.report.parent / one["folder"]
+    assert all((folder / each["file"]).is_file() for each in one["document"]["heat_maps"])
+    assert "word by word" in outcome.report.read_text(encoding="utf-8")
+
+
 def test_concept_shifts_recover_more_than_the_controls(outcome: Outcome) -> None:
     for toi in outcome.metrics["toi"].values():
         for control in ("global", "shuffled"):
