@@ -41,7 +41,7 @@ class Choice:
         }
 
 
-def choose_k(
+def k_by_refits(
     acts: Acts, learner: ConceptLearner, *, grid: Sequence[int] = GRID, seed: int = 0
 ) -> Choice:
     """The largest k that is stable under refits; the most stable one where none is.

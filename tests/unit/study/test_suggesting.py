@@ -11,7 +11,7 @@ from shiftlens.core.errors import DataError, LearnError, SiteError
 from shiftlens.data.reading import read
 from shiftlens.data.sample import Sample, Samples
 from shiftlens.models.model import Model
-from shiftlens.shift.choosing import choose_k
+from shiftlens.shift.choosing import k_by_refits
 from shiftlens.study.suggesting import NEEDED, Suggestion, suggest
 from shiftlens.world.source import materialise
 
@@ -76,9 +76,9 @@ def test_words_of_interest_may_be_named(base: Model, people: Samples) -> None:
 
 def test_what_is_needed_is_what_choosing_concepts_asks_of_a_third() -> None:
     states = torch.randn(NEEDED // 3, 4, generator=torch.Generator().manual_seed(0))
-    assert choose_k(states, KMeans(k=2, n_starts=1)).k == 2
+    assert k_by_refits(states, KMeans(k=2, n_starts=1)).k == 2
     with pytest.raises(LearnError, match="too few"):
-        choose_k(states[1:], KMeans(k=2))
+        k_by_refits(states[1:], KMeans(k=2))
 
 
 def test_the_same_seed_suggests_the_same(base: Model, people: Samples, tmp_path: Path) -> None:

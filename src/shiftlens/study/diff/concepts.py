@@ -21,7 +21,7 @@ from shiftlens.core.progress import Progress
 from shiftlens.data.sample import Sample, Samples
 from shiftlens.models.model import Model
 from shiftlens.reporting.numbers import clean
-from shiftlens.shift.choosing import Choice, choose_k
+from shiftlens.shift.choosing import Choice, k_by_refits
 from shiftlens.shift.concept_shift import ConceptShift
 from shiftlens.shift.drift import drift
 from shiftlens.shift.effects import group_numbers
@@ -168,7 +168,7 @@ def _choose(sides: _Sides, options: DiffSettings) -> Choice:
     if options.k is not None:
         choice = Choice(options.k, {})
     else:
-        choice = choose_k(sides.base.states(sides.layer)[rows], learner, seed=options.seed)
+        choice = k_by_refits(sides.base.states(sides.layer)[rows], learner, seed=options.seed)
     for name in ("estimation", "judging"):
         n = len(getattr(sides.parts, name))
         if n < 2 * choice.k:
