@@ -65,7 +65,7 @@ def test_reading_twice_or_elsewhere_gives_the_same(tmp_path: Path, name: str) ->
 
 
 def test_other_sources_hear_of_the_layouts(tmp_path: Path) -> None:
-    for source in (tmp_path / "nowhere", picture(tmp_path / "data.csv")):
+    for source in (tmp_path / "nowhere", picture(tmp_path / "data.xlsx")):
         with pytest.raises(DataError, match="coco_captions, mm_safetybench, pope, vqav2"):
             read(source)
 

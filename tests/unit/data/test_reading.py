@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shiftlens.core.errors import DataError
-from shiftlens.data.reading import read, readers
+from shiftlens.data.reading import read
 
 
 def _jsonl(tmp_path: Path, *rows: Any) -> Path:
@@ -107,7 +107,7 @@ def test_a_separator_of_unicode_is_no_end_of_a_line(tmp_path: Path) -> None:
 def test_other_sources_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         read(tmp_path / "nowhere")
-    other = tmp_path / "data.csv"
+    other = tmp_path / "data.xlsx"
     other.write_text("a,b")
     with pytest.raises(DataError, match="not something that can be read"):
         read(other)
@@ -119,4 +119,5 @@ def test_other_sources_are_refused(tmp_path: Path) -> None:
         read(_jsonl(tmp_path, {"prompt": "p"}), limit=0)
     with pytest.raises(DataError, match="holds no samples"):
         read(_jsonl(tmp_path, ""))
-    assert readers.names() == ("folder", "jsonl")
+    with pytest.raises(DataError, match="is no table"):
+        read(other.parent / "data.xlsx", columns={"image": "file"})

@@ -37,7 +37,8 @@ def picture_folder(
         the first folder with a picture, as an absolute path; any, if no picture is asked for.
 
     Raises:
-        DataError: there is no such folder, or none of the pictures is in any of them.
+        DataError: there is no such folder, none of the pictures is in any of them, or the name of
+            one leads out of it.
     """
     given = [] if folder is None else [Path(folder) / split, Path(folder)]
     looked = list(dict.fromkeys(place.resolve() for place in given or usual))
@@ -48,6 +49,12 @@ def picture_folder(
             remedy="put the pictures there, or say where they are: folder=...",
         )
     wanted = list(dict.fromkeys(names))
+    outside = [name for name in wanted if Path(name).is_absolute() or ".." in Path(name).parts]
+    if outside or any("\0" in name for name in wanted):
+        raise DataError(
+            f"the picture {(outside or wanted)[0]!r:.80} is not inside the data set's folder",
+            allowed="names of pictures, or paths inside the folder",
+        )
     for place in places:
         if not wanted or any((place / name).is_file() for name in wanted):
             return place
