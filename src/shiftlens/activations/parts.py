@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -14,13 +13,13 @@ from shiftlens.activations.apart import run_apart
 from shiftlens.activations.capture import Caught, as_response, catch_given, catch_own
 from shiftlens.activations.encoding import Encodings
 from shiftlens.activations.job import Job
+from shiftlens.activations.part_files import write_part
 from shiftlens.activations.prompt_rows import PromptRow
 from shiftlens.activations.selections.mean import Mean
 from shiftlens.activations.selections.response import Word
 from shiftlens.activations.selections.selection import Failed, Missed, Pick, Said
 from shiftlens.activations.site import Site
 from shiftlens.core.errors import DataError
-from shiftlens.core.manifest import replacing, sha256_file
 from shiftlens.data.sample import Sample
 from shiftlens.models.generation import decode
 from shiftlens.models.model import Model, Response
@@ -35,6 +34,10 @@ class _Table:
     states: dict[int, list[Tensor]] = field(default_factory=dict[int, list[Tensor]])
     counts: dict[str, int] = field(default_factory=lambda: {"matched": 0, "missed": 0, "failed": 0})
     kept: int = 0
+
+    def shard(self) -> dict[str, Tensor]:
+        """The states of every layer by name."""
+        return {f"layer.{layer}": torch.cat(parts) for layer, parts in self.states.items()}
 
 
 def harvest_part(job: Job, part: tuple[int, Sequence[Sample]]) -> tuple[int, list[dict[str, Any]]]:
@@ -51,7 +54,7 @@ def harvest_part(job: Job, part: tuple[int, Sequence[Sample]]) -> tuple[int, lis
     for start in range(0, len(samples), job.batch_size):
         _batch(job, samples[start : start + job.batch_size], tables, quarantine)
     entries = [
-        _write(root, number, table, quarantine)
+        write_part(root, number, table.rows, table.shard(), table.counts, quarantine)
         for root, table in zip(job.roots, tables, strict=True)
     ]
     return number, entries
@@ -269,42 +272,3 @@ def _row(
         "state": state,
         "labels": json.dumps(dict(sample.labels), ensure_ascii=False),
     }
-
-
-def _write(
-    root: Path, number: int, table: _Table, quarantine: list[dict[str, str]]
-) -> dict[str, Any]:
-    """Write shard and rows, each in one step; they count once the manifest names them."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-    from safetensors.torch import save_file
-
-    shard, rows = root / f"shard-{number:05d}.safetensors", root / f"rows-{number:05d}.parquet"
-    tensors = {f"layer.{layer}": torch.cat(parts) for layer, parts in table.states.items()}
-    with replacing(shard) as temporary:
-        save_file(tensors, temporary)
-    with replacing(rows) as temporary:
-        pq.write_table(pa.Table.from_pylist(table.rows, schema=_schema()), temporary)
-    return {
-        "shard": shard.name,
-        "rows": rows.name,
-        "n": table.kept,
-        "counts": table.counts,
-        "quarantine": quarantine,
-        "sha256": {"shard": sha256_file(shard), "rows": sha256_file(rows)},
-    }
-
-
-def _schema() -> Any:
-    import pyarrow as pa
-
-    text = ("sample_id", "image", "prompt", "response", "status", "word", "labels")
-    return pa.schema(
-        [
-            *((name, pa.string()) for name in text),
-            ("token_ids", pa.list_(pa.int64())),
-            ("truncated", pa.bool_()),
-            ("position", pa.int64()),
-            ("state", pa.int64()),
-        ]
-    )

@@ -1,0 +1,67 @@
+"""The two files of one part of a store: its states, and a table of what they are of."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from shiftlens.core.manifest import replacing, sha256_file
+
+
+def write_part(
+    root: Path,
+    number: int,
+    rows: Sequence[Mapping[str, Any]],
+    tensors: Mapping[str, Tensor],
+    counts: Mapping[str, int],
+    quarantine: Sequence[Mapping[str, str]],
+) -> dict[str, Any]:
+    """Write shard and rows, each in one step; they count once the manifest names them.
+
+    Args:
+        root: the store's directory.
+        number: of the part.
+        rows: the table: a line for each state, and one for each sample without any.
+        tensors: the states by name, ``layer.L``: (n, d); none where the part has no states.
+        counts: samples that matched, missed and failed.
+        quarantine: samples that could not be used, with ``id`` and ``reason``.
+
+    Returns:
+        the part's entry for the manifest.
+
+    Raises:
+        MachineError: the disk is full.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from safetensors.torch import save_file
+
+    shard, table = root / f"shard-{number:05d}.safetensors", root / f"rows-{number:05d}.parquet"
+    with replacing(shard) as temporary:
+        save_file(dict(tensors), temporary)
+    with replacing(table) as temporary:
+        pq.write_table(pa.Table.from_pylist(list(rows), schema=_schema()), temporary)
+    return {
+        "shard": shard.name,
+        "rows": table.name,
+        "n": sum(row["state"] is not None for row in rows),
+        "counts": dict(counts),
+        "quarantine": list(quarantine),
+        "sha256": {"shard": sha256_file(shard), "rows": sha256_file(table)},
+    }
+
+
+def _schema() -> Any:
+    import pyarrow as pa
+
+    text = ("sample_id", "image", "prompt", "response", "status", "word", "labels")
+    return pa.schema(
+        [
+            *((name, pa.string()) for name in text),
+            ("token_ids", pa.list_(pa.int64())),
+            ("truncated", pa.bool_()),
+            ("position", pa.int64()),
+            ("state", pa.int64()),
+        ]
+    )
