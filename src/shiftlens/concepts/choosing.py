@@ -7,12 +7,15 @@ other half does.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from shiftlens.activations.store import ActivationStore
 from shiftlens.concepts.choice import SHARE, STABLE, Choice, TriedK, choose
+from shiftlens.concepts.given import counts_given, learner_given, store_given
 from shiftlens.concepts.learners.learner import ConceptLearner
 from shiftlens.concepts.learners.survey import space_of, survey
 from shiftlens.concepts.quality.resampling import units_of
@@ -30,7 +33,7 @@ _BLOCK = 4_000_000  # resampled pictures held at once
 
 
 def choose_k(
-    states: Acts | Rows | ActivationStore,
+    states: Acts | Rows | ActivationStore | str | Path,
     learner: ConceptLearner,
     ks: Sequence[int],
     *,
@@ -55,8 +58,8 @@ def choose_k(
     cannot tell noise from concepts.
 
     Args:
-        states: (n, d) in memory, rows that are read in chunks, or a store. Of more than
-            ``most_rows`` rows a random sample of pictures is measured.
+        states: (n, d) in memory, rows that are read in chunks, a store, or its path. Of
+            more than ``most_rows`` rows a random sample of pictures is measured.
         learner: any; its k and seed are replaced.
         ks: numbers of concepts to try; tried in ascending order, each once.
         groups: n values; rows with the same one (of one picture) stay in one half. A store knows
@@ -74,12 +77,14 @@ def choose_k(
 
     Raises:
         LearnError: no k, one below 2 or above the rows of a half, fewer than two pictures or seeds,
-            groups that do not fit the rows, or states that are not finite or all one.
+            groups that do not fit the rows, states that are not finite or all one, or no states or
+            learner where these belong.
         SiteError: the store does not hold that layer.
+        StoreError: no finished store lies at the path.
     """
-    counts = sorted(set(ks))
+    learner, counts = learner_given(learner), counts_given(ks)
     _check(counts, n_seeds, share, stable)
-    rows = StoreRows(states, layer) if isinstance(states, ActivationStore) else rows_of(states)
+    rows = _rows(states, layer)
     if groups is None and isinstance(rows, StoreRows):
         groups = pictures_of(rows.store)
     numbers = units_of(len(rows), groups)
@@ -114,6 +119,12 @@ def choose_k(
 def pictures_of(store: ActivationStore) -> list[str]:
     """What tells which rows of a store are of one picture: its path, or the sample without one."""
     return [row.image or row.sample_id for row in store.rows]
+
+
+def _rows(states: object, layer: int | None) -> Rows:
+    if isinstance(states, Tensor | Rows):
+        return rows_of(states)
+    return StoreRows(store_given(states), layer)
 
 
 def _check(counts: Sequence[int], n_seeds: int, share: float, stable: float) -> None:

@@ -3,10 +3,11 @@
 Notation: acts (n, d) states, vectors (k, d) concepts, codes (n, k) activations.
 """
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 from torch import Tensor
 
@@ -122,8 +123,8 @@ class Concepts:
         """States (n, d) that codes stand for."""
         return self.encoder.reconstruct(codes, self.vectors)
 
-    def find(self, concept: int | str) -> int:
-        """Index of a concept given by its index, or by a word that it says.
+    def find(self, concept: SupportsIndex | str) -> int:
+        """Index of a concept given by its index (of any whole type), or by a word that it says.
 
         A word that heads one concept's contrastive list is that concept; otherwise the word must
         be in the contrastive, or failing that the plain, list of exactly one concept.
@@ -131,10 +132,8 @@ class Concepts:
         Raises:
             GroundingError: no such concept, or several; the message lists what there is.
         """
-        if isinstance(concept, int):
-            if not 0 <= concept < self.k:
-                raise GroundingError(f"there is no concept {concept}", allowed=f"0..{self.k - 1}")
-            return concept
+        if not isinstance(concept, str):
+            return self._numbered(concept)
         heads = [words[:1] for words in self.contrastive]
         for lists in (heads, self.contrastive, self.words):
             found = [index for index, words in enumerate(lists) if concept in words]
@@ -147,6 +146,18 @@ class Concepts:
         raise GroundingError(
             f"{problem} {concept!r}", allowed=said or "none", remedy="choose one by its number"
         )
+
+    def _numbered(self, concept: object) -> int:
+        try:
+            index = operator.index(concept)  # pyright: ignore[reportArgumentType]
+        except TypeError:
+            index = -1
+        if not 0 <= index < self.k or isinstance(concept, bool):
+            raise GroundingError(
+                f"there is no concept {concept!r}",
+                allowed=f"0..{self.k - 1}, or a word that one says",
+            )
+        return index
 
     def grounded(
         self,

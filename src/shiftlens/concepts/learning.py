@@ -1,11 +1,13 @@
 """``learn``: from a store of states to frozen concepts."""
 
 import warnings
+from pathlib import Path
 
 import torch
 
 from shiftlens.activations.store import ActivationStore
 from shiftlens.concepts.concepts import Concepts
+from shiftlens.concepts.given import learner_given, store_given
 from shiftlens.concepts.learners.learner import ConceptLearner
 from shiftlens.concepts.rows import StoreRows
 from shiftlens.core.progress import Progress
@@ -16,7 +18,7 @@ class DominantDimensions(UserWarning):
 
 
 def learn(
-    store: ActivationStore,
+    store: ActivationStore | str | Path,
     learner: ConceptLearner,
     *,
     layer: int | None = None,
@@ -28,7 +30,7 @@ def learn(
     The states are read shard by shard, as often as the learner needs them.
 
     Args:
-        store: harvested states.
+        store: harvested states, or the path of their directory.
         learner: for example ``KMeans(k=20, seed=0)``.
         layer: which of the store's layers; may be left out when there is one.
         device: where to compute; the CPU by default.
@@ -38,13 +40,15 @@ def learn(
         concepts without words and images; ``ground`` adds them.
 
     Raises:
-        LearnError: more concepts than rows, or states that are not finite.
+        LearnError: more concepts than rows, states that are not finite, or no store or learner.
         SiteError: the store does not hold that layer.
+        StoreError: no finished store lies at the path.
 
     Warns:
         DominantDimensions: see there; ``space="standard"`` is the remedy, ``"white"`` where
             dimensions are also correlated.
     """
+    store, learner = store_given(store), learner_given(learner)
     learned = learner.fit(StoreRows(store, layer), device=device, progress=progress)
     _warn(learned.report, learner.space_name)
     return Concepts(

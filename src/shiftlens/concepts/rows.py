@@ -120,8 +120,30 @@ class StoreRows:
 
 
 def rows_of(acts: Acts | Rows) -> Rows:
-    """The rows of an array, or rows as they are."""
-    return MemoryRows(acts) if isinstance(acts, Tensor) else acts
+    """The rows of an array, or rows as they are.
+
+    Raises:
+        LearnError: neither.
+    """
+    if isinstance(acts, Tensor):
+        return MemoryRows(acts)
+    if not isinstance(acts, Rows):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise _no_rows(acts)
+    return acts
+
+
+def _no_rows(given: object) -> LearnError:
+    """The error for what holds no rows, with the way to those that it stands for."""
+    remedy = ""
+    if isinstance(given, ActivationStore):
+        remedy = "StoreRows(store, layer) reads a store; learn(store, learner) does it for you"
+    if isinstance(given, np.ndarray):
+        remedy = "torch.from_numpy(states)"
+    return LearnError(
+        f"states are a tensor or rows, not {type(given).__name__}",
+        allowed="(n, d): one state a row",
+        remedy=remedy,
+    )
 
 
 def _cut(numbers: Tensor, states: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -143,6 +143,12 @@ class ConceptLearner(ABC):
     k: int
     seed: int
 
+    def __post_init__(self) -> None:
+        # Numbers of numpy, as a range of it gives, are plain ones from here on: JSON can hold them.
+        for name, value in vars(self).items():
+            if isinstance(value, np.generic):
+                object.__setattr__(self, name, value.item())
+
     @abstractmethod
     def begin(self, view: View) -> Fitting:
         """Start a fit: choose initial vectors, make room.
@@ -201,7 +207,7 @@ class ConceptLearner(ABC):
         return getattr(self, "space", "raw")
 
     def options(self) -> dict[str, Any]:
-        """The learner's name and options, for provenance."""
+        """The learner's name and options as JSON, for provenance."""
         return {"name": self.name, **asdict(self)}  # pyright: ignore[reportArgumentType,reportCallIssue]
 
     def check(self, rows: Rows) -> None:

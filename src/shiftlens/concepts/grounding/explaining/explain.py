@@ -18,6 +18,7 @@ from shiftlens.activations.tokens import response as response_tokens
 from shiftlens.activations.words.folding import fold
 from shiftlens.activations.words.occurrences import Occurrence
 from shiftlens.concepts.concepts import Concepts
+from shiftlens.concepts.given import concepts_given, store_given
 from shiftlens.concepts.grounding.explaining.activity import Ranges, activations, activities
 from shiftlens.concepts.grounding.explaining.explanation import (
     ConceptSeen,
@@ -28,6 +29,7 @@ from shiftlens.concepts.grounding.explaining.explanation import (
 )
 from shiftlens.concepts.grounding.explaining.fitting import (
     require_grounded,
+    require_kinds,
     require_model,
     require_store,
 )
@@ -59,10 +61,10 @@ def explain(
     model: Model,
     image: "str | Path | Image | Sample | None",
     prompt: str | None,
-    concepts: Concepts,
+    concepts: Concepts | str | Path,
     *,
     response: str | Response | None = None,
-    store: ActivationStore | None = None,
+    store: ActivationStore | str | Path | None = None,
     samples: Samples | None = None,
     words: Collection[str] = (),
     n_concepts: int = 3,
@@ -85,10 +87,12 @@ def explain(
         model: the one that the concepts were learned on.
         image: a path, an open picture, a sample, or ``None`` for text only.
         prompt: what is asked; ``None`` for a sample's own.
-        concepts: grounded concepts of one layer of the language model.
+        concepts: grounded concepts of one layer of the language model, or the path that they were
+            saved under.
         response: the answer that the model is given, token by token, in place of its own.
-        store: states of the concepts' site, to measure activity against; best of samples that the
-            concepts did not learn from. Without it concepts are ranked, and none is called active.
+        store: states of the concepts' site, or the path of their directory, to measure activity
+            against; best of samples that the concepts did not learn from. Without it concepts are
+            ranked, and none is called active.
         samples: where the pictures of the concepts' most activating samples lie; those of the
             store are known.
         words: words of the answer whose most active concepts get heat maps; by default those at
@@ -110,10 +114,15 @@ def explain(
 
     Raises:
         MismatchError: concepts, model and store do not belong together; the field is named.
-        GroundingError: the concepts have no words, or a chosen word is not said.
+        GroundingError: the concepts have no words, a chosen word is not said, or an argument is
+            of another kind.
         DataError: the picture cannot be read, or nothing was said.
         SiteError: the model has no such layer.
+        StoreError: no concepts or no store lie at the path.
     """
+    require_kinds(model, image, prompt, samples)
+    concepts, words = concepts_given(concepts), (words,) if isinstance(words, str) else words
+    store = None if store is None else store_given(store)
     _check(n_concepts, n_words, n_images, n_maps)
     how = Drawing(method, check, n_maps)
     notes = require_model(concepts, model)

@@ -1,15 +1,47 @@
 """Whether concepts, model and store belong together; what does not is named by its field."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from shiftlens.activations.store import ActivationStore
 from shiftlens.concepts.concepts import Concepts
+from shiftlens.concepts.given import shown
 from shiftlens.core.errors import GroundingError, MismatchError
+from shiftlens.data.sample import Sample
 from shiftlens.models.model import Model
 
 _BESIDE = {"generation", "dtype"}
 """Fields of a model's identity that do not make it another model."""
+
+
+_CALL = "explain(model, image, prompt, concepts)"
+
+
+def require_kinds(model: object, image: object, prompt: object, samples: object) -> None:
+    """Refuse what stands in another's place, or is a path where the thing itself is wanted.
+
+    Raises:
+        GroundingError: says which, and what belongs there.
+    """
+    if not isinstance(model, Model):
+        name = repr(str(model)) if isinstance(model, str | Path) else "..."
+        raise _not_there(model, "model", "a loaded model", f"load_model({name})")
+    if image is not None and not isinstance(image, str | Path | Sample) and not _is_open(image):
+        raise _not_there(image, "image", "a path, an open picture, a Sample, or None", _CALL)
+    if prompt is not None and not isinstance(prompt, str):
+        raise _not_there(prompt, "prompt", "text, or None for a sample's own", _CALL)
+    if isinstance(samples, str | Path):
+        raise _not_there(samples, "samples", "samples that were read", f"read({str(samples)!r})")
+
+
+def _not_there(given: object, name: str, allowed: str, remedy: str) -> GroundingError:
+    return GroundingError(f"{name} is {shown(given)}", allowed=allowed, remedy=remedy)
+
+
+def _is_open(image: object) -> bool:
+    """Whether it is a picture, by what is done with it: PIL need not be imported for that."""
+    return hasattr(image, "convert") and hasattr(image, "save")
 
 
 def require_grounded(concepts: Concepts) -> None:

@@ -1,5 +1,6 @@
 """One answer explained: the states are those of a harvest, and what does not fit is refused."""
 
+import inspect
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,13 @@ from shiftlens.activations.store import ActivationStore
 from shiftlens.concepts.concepts import Concepts
 from shiftlens.concepts.grounding.explaining import explain
 from shiftlens.concepts.grounding.explaining.explanation import Explanation
-from shiftlens.core.errors import DataError, GroundingError, MismatchError, SiteError
+from shiftlens.core.errors import (
+    DataError,
+    GroundingError,
+    MismatchError,
+    ShiftLensError,
+    SiteError,
+)
 from shiftlens.data.sample import Sample, Samples
 from shiftlens.models.model import Model
 
@@ -283,3 +290,54 @@ def test_concepts_without_a_word_of_one_kind(tiny: Model, questions: list[Sample
     index = found.concepts[0].index
     assert found.concept(index).words == found.concept(index).images == ()
     assert found.concept(index).neighbours == lists[index]
+
+
+def test_paths_of_concepts_and_store_are_opened(
+    tiny: Model, questions: list[Sample], tmp_path: Path
+) -> None:
+    concepts = _concepts(tiny)
+    concepts.save(tmp_path / "concepts")
+    store = _harvest(tiny, questions[1], concepts.site, tmp_path / "store")
+    options: dict[str, Any] = {"max_new_tokens": 6, "n_maps": 0}
+    open_ = explain(tiny, questions[0], None, concepts, store=store, **options)
+    paths = explain(
+        tiny, questions[0], None, str(tmp_path / "concepts"), store=tmp_path / "store", **options
+    )
+    assert paths.to_dict() == open_.to_dict()
+    without = explain(tiny, questions[0], None, concepts, **options)
+    assert without.calibration != open_.calibration, "the twin: a store makes a difference"
+
+
+def test_one_word_is_one_word_and_not_its_letters(tiny: Model, questions: list[Sample]) -> None:
+    found = explain(
+        tiny, questions[0], None, _concepts(tiny), max_new_tokens=8, words="person", n_maps=1
+    )
+    assert len(found.heat_maps) == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "given", "message"),
+    [
+        (0, "world:base", r"model is 'world:base'\n  a loaded model\n  load_model\('world:base'\)"),
+        (0, "concepts", r"(?s)model is Concepts.*a loaded model"),
+        (1, "concepts", r"(?s)image is Concepts.*explain\(model, image, prompt, concepts\)"),
+        (2, "concepts", r"(?s)prompt is Concepts.*explain\(model, image, prompt, concepts\)"),
+        (3, 7, r"7 is not concepts"),
+        ("store", 7, r"7 is not a store of states"),
+        ("samples", "photos", r"(?s)samples is 'photos'.*read\('photos'\)"),
+    ],
+)
+def test_what_is_of_another_kind_is_told_so(
+    tiny: Model, questions: list[Sample], place: int | str, given: Any, message: str
+) -> None:
+    concepts = _concepts(tiny)
+    given = concepts if given == "concepts" else given
+    places: list[Any] = [tiny, questions[0], "what ?", concepts]
+    options: dict[str, Any] = {}
+    if isinstance(place, int):
+        places[place] = given
+    else:
+        options[place] = given
+    # Past the check of types that is on in tests only.
+    with pytest.raises(ShiftLensError, match=message):
+        inspect.unwrap(explain)(*places, **options)
