@@ -25,6 +25,9 @@ class Sample:
         labels: anything known about the sample (answer, factor, split), JSON values only.
         system: what the model is told beforehand, if its chat template has a place for that.
         max_new_tokens: where this sample's response is cut off; ``None`` where all are.
+
+    Raises:
+        DataError: the limit is below 1, or a text or path is no Unicode that can be written down.
     """
 
     id: str
@@ -41,6 +44,11 @@ class Sample:
                 f"sample {self.id!r} may answer with {self.max_new_tokens} tokens",
                 allowed="1 or more, or None for the limit of all samples",
             )
+        for what, text in (("id", self.id), ("prompt", self.prompt), ("response", self.response)):
+            _require_unicode(what, text)
+        _require_unicode("system prompt", self.system)
+        for image in self.images:
+            _require_unicode("picture", image)
 
 
 class Samples(Sequence[Sample]):
@@ -57,14 +65,14 @@ class Samples(Sequence[Sample]):
     def __init__(self, samples: Sequence[Sample], *, root: Path | None = None) -> None:
         self._samples = tuple(samples)
         self.root = root
-        seen: set[str] = set()
-        for sample in self._samples:
+        seen: dict[str, int] = {}
+        for number, sample in enumerate(self._samples, start=1):
             if sample.id in seen:
                 raise DataError(
-                    f"two samples have the id {sample.id!r}",
+                    f"two samples have the id {sample.id!r}: number {seen[sample.id]} and {number}",
                     remedy="give every row an id of its own",
                 )
-            seen.add(sample.id)
+            seen[sample.id] = number
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -89,19 +97,33 @@ class Samples(Sequence[Sample]):
         """SHA-256 over ids, prompts, responses, labels and the bytes of every image.
 
         It changes when, and only when, what a model is shown or what is known about it changes: a
-        moved folder keeps its fingerprint, a replaced picture does not.
+        moved folder keeps its fingerprint, a replaced picture does not. Every picture is read
+        once, and none is decoded.
+
+        Raises:
+            DataError: a label is no JSON value.
         """
+        seen: dict[str, str] = {}  # pictures are asked about more than once
+        for ref in (ref for sample in self._samples for ref in sample.images):
+            if ref not in seen:
+                seen[ref] = _image_digest(ref)
         rows = [
             (
                 *(s.id, s.prompt, s.response, dict(s.labels)),
-                [_image_digest(ref) for ref in s.images],
+                [seen[ref] for ref in s.images],
                 # Only where they are given: every other collection keeps its fingerprint.
                 *(() if s.system is None else ("system", s.system)),
                 *(() if s.max_new_tokens is None else ("max_new_tokens", s.max_new_tokens)),
             )
             for s in self._samples
         ]
-        return digest(rows)
+        try:
+            return digest(rows)
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"a label of {self!r} cannot be written down ({error})",
+                allowed="values of JSON: texts, numbers, booleans, lists, objects, None",
+            ) from error
 
     def where(self, predicate: Callable[[Sample], bool]) -> "Samples":
         """Keep the samples for which ``predicate`` is true."""
@@ -164,7 +186,23 @@ class Samples(Sequence[Sample]):
 def _image_digest(ref: str) -> str:
     """Digest of a picture's bytes; a missing file has a digest too (it is quarantined later)."""
     try:
+        if not Path(ref).is_file():  # a pipe or a device would be waited for, without end
+            return "unreadable"
         with Path(ref).open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError:
+    except (OSError, ValueError):  # the second for a NUL in the name
         return "unreadable"
+
+
+def _require_unicode(what: str, text: str | None) -> None:
+    """Refuse half characters: JSON can name them, and names that are no UTF-8 turn into them."""
+    if text is None or text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        shown = text.encode("utf-8", "backslashreplace").decode()
+        raise DataError(
+            f"the {what} {shown!r:.80} is no text that UTF-8 can hold",
+            remedy="mend the text, or rename the file",
+        ) from error

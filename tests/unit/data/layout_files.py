@@ -136,3 +136,47 @@ def safety(root: Path, *scenarios: str, spoil: Spoil = _nothing) -> Path:
         for kind in ("SD", "TYPO", "SD_TYPO"):
             picture(root / "data" / "imgs" / scenario / kind / "0.jpg")
     return root
+
+
+def genome_regions(image: int, *phrases: str) -> dict[str, Any]:
+    """What the second version writes about a picture; boxes may begin left of it."""
+    regions = [
+        {
+            "region_id": 1000 * image + at,
+            "image_id": image,
+            "phrase": phrase,
+            "x": 10 * at - 5,
+            "y": at,
+            "width": 82,
+            "height": 139,
+        }
+        for at, phrase in enumerate(phrases)
+    ]
+    return {"regions": regions[::-1], "id": image}
+
+
+def genome(root: Path, spoil: Spoil = _nothing, data: Spoil = _nothing) -> Path:
+    """Three pictures in two folders; one is described by nobody, one missing."""
+    table = [
+        genome_regions(2, "a red bus ", "the sky\n", " "),
+        genome_regions(1, "\u00e9t\u00e9"),
+        genome_regions(3),
+    ]
+    url = "https://cs.stanford.edu/people/rak248/{}/{}.jpg"
+    pictures = [
+        {
+            "width": 800,
+            "url": url.format(folder, number),
+            "height": 600,
+            "image_id": number,
+            "coco_id": None,
+            "flickr_id": None,
+        }
+        for number, folder in ((1, "VG_100K_2"), (2, "VG_100K"), (3, "VG_100K"), (4, "VG_100K"))
+    ]
+    spoil(table)
+    data(pictures)
+    write_json(root / "region_descriptions.json", table)
+    write_json(root / "image_data.json", pictures)
+    picture(root / "VG_100K_2" / "1.jpg")
+    return root

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.unit.data.layout_files import captions, picture, pope, safety, vqav2
+from tests.unit.data.layout_files import captions, genome, picture, pope, safety, vqav2
 
 from shiftlens.core.errors import DataError, ShiftLensError
 from shiftlens.data import layouts as package
@@ -12,7 +12,13 @@ from shiftlens.data.layouts.layout import asked
 from shiftlens.data.layouts.pictures import split_in
 from shiftlens.data.reading import read
 
-_MAKERS = {"vqav2": vqav2, "coco_captions": captions, "pope": pope, "mm_safetybench": safety}
+_MAKERS = {
+    "vqav2": vqav2,
+    "coco_captions": captions,
+    "pope": pope,
+    "mm_safetybench": safety,
+    "visual_genome": genome,
+}
 
 
 def test_every_layout_is_registered_with_its_function() -> None:
@@ -66,7 +72,9 @@ def test_reading_twice_or_elsewhere_gives_the_same(tmp_path: Path, name: str) ->
 
 def test_other_sources_hear_of_the_layouts(tmp_path: Path) -> None:
     for source in (tmp_path / "nowhere", picture(tmp_path / "data.xlsx")):
-        with pytest.raises(DataError, match="coco_captions, mm_safetybench, pope, vqav2"):
+        with pytest.raises(
+            DataError, match="coco_captions, mm_safetybench, pope, visual_genome, vqav2"
+        ):
             read(source)
 
 

@@ -86,21 +86,26 @@ def test_blank_captions_are_left_out(tmp_path: Path) -> None:
     assert samples[1].labels == {"captions": ["One dog, alone."]}
 
 
+def test_pictures_without_captions_are_passed_over(tmp_path: Path) -> None:
+    captions(tmp_path / "a", spoil=lambda table: table["annotations"].pop(1))
+    captions(tmp_path / "b", spoil=lambda table: table["annotations"][1].update(caption=" "))
+    for name in "ab":
+        assert [s.id for s in read(tmp_path / name, prompt=_PROMPT)] == ["42"]
+    captions(tmp_path / "c", spoil=lambda table: table["annotations"].clear())
+    with pytest.raises(DataError, match="holds no samples"):
+        read(tmp_path / "c", prompt=_PROMPT)
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (
-            lambda t: t["annotations"].pop(1),
-            "row 2 of images in captions_val2014.json: picture 7 has no caption",
-        ),
-        (lambda t: t["annotations"][1].update(caption=" "), "picture 7 has no caption"),
         (
             lambda t: t["annotations"][2].update(image_id=5),
             "row 3 of annotations in captions_val2014.json: no picture has the id 5",
         ),
         (lambda t: t["annotations"][0].update(caption=3), "row 1 of annotations .*is no text"),
-        (lambda t: t["annotations"][1].update(id=12), "row 2 of annotations .*repeats the id 12"),
-        (lambda t: t["images"][1].update(id=42), "row 2 of images .*repeats the id 42"),
+        (lambda t: t["annotations"][1].update(id=12), "row 2 .*repeats the id 12 of row 1"),
+        (lambda t: t["images"][1].update(id=42), "row 2 of images .*repeats the id 42 of row 1"),
         (lambda t: t["images"][0].pop("file_name"), "row 1 of images .*'file_name' is missing"),
         (lambda t: t.pop("annotations"), "captions_val2014.json: 'annotations' is missing"),
         (lambda t: t.update(images={}), r"captions_val2014.json: 'images' is \{\}"),

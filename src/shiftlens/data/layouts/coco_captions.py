@@ -33,7 +33,7 @@ def read_coco_captions(
     with the JSON file in the folder itself or in its ``annotations``. Ids are numbers of pictures,
     and so is the order. The label ``captions`` holds the references, in the order of their ids and
     without space at their ends, blank ones left out; ``response`` is ``None``, for no single one of
-    them is the answer.
+    them is the answer. Pictures without any caption are passed over.
 
     Args:
         path: the folder, or the file of captions.
@@ -47,8 +47,7 @@ def read_coco_captions(
 
     Raises:
         DataError: there is no prompt, a file or the image folder is missing or there are several, a
-            row is malformed, a picture has no caption or a caption no picture, or no picture
-            exists.
+            row is malformed, a caption is about no picture of the file, or no picture exists.
     """
     source = existing(path)
     if prompt is None:
@@ -61,26 +60,22 @@ def read_coco_captions(
     if split is None and folder is None:
         raise DataError(f"{file.name} does not say its split", remedy="pass folder=...")
     table = load_object(file)
-    pictures = by_number(rows_of(table, "images", file), "id", _file_name)
+    pictures = by_number(
+        rows_of(table, "images", file), "id", lambda row, where: field(row, "file_name", str, where)
+    )
     references = _references(table, file, pictures)
     root = file.parent.parent if file.parent.name == "annotations" else file.parent
-    names = [name for name, _ in pictures.values()]
-    place = picture_folder(names, folder, beside(root, split or ""), split or "")
-    samples: list[Sample] = []
-    for number, (name, where) in pictures.items():
-        if number not in references:
-            raise DataError(f"{where}: picture {number} has no caption")
-        labels = {"captions": references[number]}
-        samples.append(Sample(str(number), prompt, (str(place / name),), labels=labels))
+    place = picture_folder(pictures.values(), folder, beside(root, split or ""), split or "")
+    samples = [
+        Sample(str(number), prompt, (str(place / name),), labels={"captions": references[number]})
+        for number, name in pictures.items()
+        if number in references
+    ]
     return finish(samples, source, limit)
 
 
-def _file_name(row: dict[str, Any], where: str) -> tuple[str, str]:
-    return field(row, "file_name", str, where), where
-
-
 def _references(
-    table: dict[str, Any], file: Path, pictures: dict[int, tuple[str, str]]
+    table: dict[str, Any], file: Path, pictures: dict[int, str]
 ) -> dict[int, list[str]]:
     """Captions of each picture, in the order of their ids."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from shiftlens.core.errors import DataError
+from shiftlens.data.readers.lines import lines_of
 
 T = TypeVar("T")
 
@@ -32,10 +33,10 @@ def load_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of a JSON lines file, each after its name for messages; empty lines are skipped.
 
     Raises:
-        DataError: the file is missing or no UTF-8; or, by its line, a row is no JSON object.
+        DataError: the file is missing or no UTF-8; or, by its line, a row is too long or no JSON
+            object.
     """
-    # Not splitlines(): JSON may hold U+2028 and its kin unescaped inside a text.
-    for number, line in enumerate(_text(path).split("\n"), start=1):
+    for number, line in lines_of(path):
         if line.strip():
             where = f"line {number} of {path.name}"
             row = _parsed(line, where)
@@ -89,20 +90,21 @@ def by_number(
         keep: what is kept of a row, given the row and its name.
 
     Raises:
-        DataError: a row has no number, or the number of an earlier one.
+        DataError: a row has no number, or the number of an earlier one; both are named.
     """
     found: dict[int, T] = {}
+    places: dict[int, str] = {}
     for where, row in rows:
         number = field(row, key, int, where)
         if number in found:
-            raise DataError(f"{where} repeats the {key} {number}")
-        found[number] = keep(row, where)
+            raise DataError(f"{where} repeats the {key} {number} of {places[number]}")
+        found[number], places[number] = keep(row, where), where
     return dict(sorted(found.items()))
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path.name} is not UTF-8 text") from error
     except OSError as error:
