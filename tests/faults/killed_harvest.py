@@ -11,10 +11,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from shiftlens.activations import journal
 from shiftlens.activations.harvesting import harvest
 from shiftlens.activations.manifest import has_manifest, read_manifest
 from shiftlens.activations.site import Site
@@ -58,6 +60,22 @@ def _kill_at_rename(number: int, *, done: bool) -> None:
     os.replace = replace  # type: ignore[assignment]
 
 
+def _kill_at_line(number: int, *, share: float) -> None:
+    """Be killed at the n-th line of the journal, when so much of it is on the disk."""
+    real, calls = journal._append, 0
+
+    def append(path: Path, line: bytes) -> None:
+        nonlocal calls
+        calls += 1
+        if calls < number:
+            real(path, line)
+            return
+        real(path, line[: round(share * len(line))])
+        _die()
+
+    journal._append = append
+
+
 def main(model_path: Path, pictures: Path, out: Path) -> None:
     """Kill and resume at every moment; the plain harvest is ``out/whole``."""
     torch.set_num_threads(1)
@@ -84,17 +102,24 @@ def main(model_path: Path, pictures: Path, out: Path) -> None:
         name = f"sample-{number}"
         _report(name, child(lambda n=number, at=name: run(at, _Deadly(n))), out)
         child(lambda at=name: run(at))
-    # One rename for the first manifest, then shard, rows and manifest for each part.
-    for number in range(1, 1 + 3 * PARTS + 1):
+    # A rename for the first manifest, for shard and rows of each part, and for the last manifest;
+    # in the journal a first line, and one for each part.
+    kills: dict[str, Callable[[], None]] = {}
+    for number in range(1, 1 + 2 * PARTS + 1 + 1):
         for done in (False, True):
             name = f"rename-{number}-{'after' if done else 'before'}"
+            kills[name] = partial(_kill_at_rename, number, done=done)
+    for number in range(1, 1 + PARTS + 1):
+        for share in (0.0, 0.5, 0.999, 1.0):
+            kills[f"line-{number}-{share}"] = partial(_kill_at_line, number, share=share)
+    for name, prepare in kills.items():
 
-            def work(n: int = number, flag: bool = done, at: str = name) -> None:
-                _kill_at_rename(n, done=flag)
-                run(at)
+        def work(at: str = name, first: Callable[[], None] = prepare) -> None:
+            first()
+            run(at)
 
-            _report(name, child(work), out)
-            child(lambda at=name: run(at))
+        _report(name, child(work), out)
+        child(lambda at=name: run(at))
 
 
 def _report(name: str, code: int, out: Path) -> None:

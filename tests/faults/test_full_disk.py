@@ -92,13 +92,26 @@ def test_the_old_file_stays_when_the_new_one_does_not_fit(
 
 @pytest.mark.parametrize(
     "error",
-    [_full(errno.EACCES), ValueError("os error"), SafetensorError("(os error 13)")],
-    ids=["denied", "other", "denied in rust"],
+    [_full(errno.EIO), ValueError("os error"), SafetensorError("(os error 5)")],
+    ids=["device", "other", "device in rust"],
 )
 def test_twin_any_other_fault_passes_as_it_is(error: Exception) -> None:
     with pytest.raises(type(error)) as caught, disk_guard(Path("x")):
         raise error
     assert caught.value is error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [_full(errno.EROFS), _full(errno.EACCES), SafetensorError("(os error 13)")],
+    ids=["read-only", "denied", "denied in rust"],
+)
+def test_a_directory_that_may_not_be_written_is_named(error: Exception) -> None:
+    with pytest.raises(MachineError, match="runs/x may not be written") as caught:
+        with disk_guard(Path("runs/x")):
+            raise error
+    assert caught.value.exit_code == 3
+    assert "a directory of your own" in str(caught.value)
 
 
 def test_the_command_leaves_with_three(

@@ -7,20 +7,16 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from shiftlens.activations.job import Job
-from shiftlens.activations.manifest import (
-    Manifest,
-    has_manifest,
-    read_manifest,
-    require_same,
-)
+from shiftlens.activations.manifest import Manifest
 from shiftlens.activations.parts import harvest_part
 from shiftlens.activations.selections.response import Word
 from shiftlens.activations.site import Site
 from shiftlens.activations.store import ActivationStore
+from shiftlens.activations.writing import Share, being_written, check_share, pending
 from shiftlens.core.errors import DataError, MismatchError, SiteError
 from shiftlens.core.executor import Executor, SerialExecutor
 from shiftlens.core.progress import Progress, Silent
-from shiftlens.data.sample import Sample, Samples
+from shiftlens.data.sample import Samples
 from shiftlens.models.decoding import check_options
 from shiftlens.models.model import Model, Response
 from shiftlens.models.processing.reasoning import ReasoningMarks
@@ -46,6 +42,7 @@ def harvest(
     progress: Progress | None = None,
     generation: Mapping[str, Any] | None = None,
     stop_at_word: bool = False,
+    part: Share | None = None,
 ) -> ActivationStore: ...
 @overload
 def harvest(
@@ -64,6 +61,7 @@ def harvest(
     progress: Progress | None = None,
     generation: Mapping[str, Any] | None = None,
     stop_at_word: bool = False,
+    part: Share | None = None,
 ) -> list[ActivationStore]: ...
 def harvest(
     models: Model | Sequence[Model],
@@ -81,6 +79,7 @@ def harvest(
     progress: Progress | None = None,
     generation: Mapping[str, Any] | None = None,
     stop_at_word: bool = False,
+    part: Share | None = None,
 ) -> ActivationStore | list[ActivationStore]:
     """Harvest states; a run that was interrupted goes on where it stopped.
 
@@ -106,9 +105,12 @@ def harvest(
         stop_at_word: let each sample stop answering once the word of the site has been said: the
             same states in less time, but responses are cut off behind it. For the first occurrence
             of a word in a model's own text.
+        part: ``(2, 4)`` runs the second quarter of the shards and leaves the others to other
+            processes or machines that write the same directory; in any order, and again after a
+            kill. The one that ends last finishes the store, which is the same to the byte.
 
     Returns:
-        the finished store, or one a model.
+        the store, or one a model. With ``part`` it may not be ``complete`` yet, and is not read.
 
     Raises:
         DataError: no samples, samples without the response to be given, or nothing was selected
@@ -116,11 +118,13 @@ def harvest(
         SiteError: a layer that a model does not have, or ``stop_at_word`` with a site that is not
             about the first occurrence of a word.
         MismatchError: ``out`` holds a store of another model, site, or data.
-        MachineError: the disk is full; what was finished is kept.
+        MachineError: the disk is full, and what was finished is kept; or another process writes
+            there.
     """
     several = not isinstance(models, Model)
     chosen = tuple(models) if several else (models,)
     _check(chosen, samples, response, batch_size, part_size)
+    share = check_share(part)
     _check_said(chosen, samples, response, said)
     resolved = site.resolve(chosen[0])
     roots = tuple(Path(out) / m.label for m in chosen) if several else (Path(out),)
@@ -135,8 +139,14 @@ def harvest(
         **({"generation": asked} if asked else {}),
         **({"stop_at_word": True} if stop_at_word else {}),
     }
-    manifests = [
-        open_manifest(root, _identity(chosen, m, samples, resolved, response, options), m, samples)
+    wanted = [
+        partial(
+            begin_manifest,
+            root,
+            _identity(chosen, m, samples, resolved, response, options),
+            m,
+            samples,
+        )
         for root, m in zip(roots, chosen, strict=True)
     ]
     listener = progress or Silent()
@@ -144,10 +154,12 @@ def harvest(
     job = Job(
         chosen, roots, resolved, response, *sizes, listener, said, asked or None, stop_at_word
     )
-    run_parts(job, manifests, samples, part_size, executor or SerialExecutor())
+    with being_written(wanted, share) as manifests:
+        run_parts(job, manifests, samples, part_size, executor or SerialExecutor(), share)
     stores = [ActivationStore(manifest) for manifest in manifests]
-    for store in () if allow_empty else stores:
-        require_rows(store)
+    for store in stores:
+        if store.complete and not allow_empty:
+            require_rows(store)
     return stores if several else stores[0]
 
 
@@ -251,16 +263,12 @@ def _identity(
     }
 
 
-def open_manifest(root: Path, identity: dict[str, Any], model: Model, samples: Samples) -> Manifest:
-    """Open the store that an earlier run began, or begin one."""
+def begin_manifest(
+    root: Path, identity: dict[str, Any], model: Model, samples: Samples
+) -> Manifest:
+    """The manifest of a store without parts."""
     size = identity["options"]["part_size"]
-    if has_manifest(root):
-        found = read_manifest(root)
-        require_same(found.identity, identity, root)
-        return found
-    manifest = Manifest(root, identity, model.provenance, -(-len(samples) // size))
-    manifest.write()
-    return manifest
+    return Manifest(root, identity, model.provenance, -(-len(samples) // size))
 
 
 def run_parts(
@@ -269,24 +277,23 @@ def run_parts(
     samples: Samples,
     part_size: int,
     executor: Executor,
+    share: Share = (1, 1),
 ) -> None:
-    """Run the parts that a store lacks; each counts once its manifest names it."""
-    total = manifests[0].n_parts
-    pending = [n for n in range(total) if any(not m.holds(n) for m in manifests)]
-    parts: list[tuple[int, Sequence[Sample]]] = [
-        (number, list(samples[number * part_size : (number + 1) * part_size])) for number in pending
-    ]
+    """Run the parts of a share that a store lacks; each counts once its journal names it."""
+    mine = range(share[0] - 1, manifests[0].n_parts, share[1])
+    lacking = set(pending(manifests, share))
+    ranges = {n: samples[n * part_size : (n + 1) * part_size] for n in mine}
+    parts = [(n, list(part)) for n, part in ranges.items() if n in lacking]
     if not parts:
         return
     labels = [model.label for model in job.models]
     names = " and ".join(labels) if len(labels) <= 3 else f"{len(labels)} models"
-    job.progress.start(f"harvesting {names}", len(samples))
-    job.progress.advance(len(samples) - sum(len(part) for _, part in parts))
+    job.progress.start(f"harvesting {names}", sum(map(len, ranges.values())))
+    job.progress.advance(sum(len(part) for n, part in ranges.items() if n not in lacking))
     try:
         for number, entries in executor.map(partial(harvest_part, job), parts):
             for manifest, entry in zip(manifests, entries, strict=True):
-                manifest.parts[number] = entry
-                manifest.write()
+                manifest.add(number, entry)
     finally:
         job.progress.stop()
 

@@ -10,6 +10,7 @@ import gc
 import weakref
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from shiftlens.activations.job import Job
 from shiftlens.activations.manifest import has_manifest, read_manifest
 from shiftlens.activations.site import Site
 from shiftlens.activations.store import ActivationStore
+from shiftlens.activations.writing import being_written, is_whole
 from shiftlens.core.errors import DataError, MismatchError, ShiftLensError, StoreError
 from shiftlens.core.executor import Executor, SerialExecutor
 from shiftlens.core.manifest import digest, read_json, sha256_file, write_json
@@ -266,15 +268,15 @@ def _on_text_of(first: ActivationStore, model: Model, plan: _Plan) -> Activation
         "text": first.provenance["model"],
         "options": plan.sizes,
     }
-    manifest = harvesting.open_manifest(root, identity, model, plan.samples)
     limit, batch = plan.sizes["max_new_tokens"], plan.sizes["batch_size"]
     job = Job(
         (model,), (root,), resolved, "base", limit, batch, plan.progress or Silent(), said
     )  # fmt: skip
-    harvesting.run_parts(
-        job, [manifest], plan.samples, plan.sizes["part_size"], plan.executor or SerialExecutor()
-    )
-    store = ActivationStore(manifest)
+    begin = partial(harvesting.begin_manifest, root, identity, model, plan.samples)
+    with being_written([begin]) as manifests:
+        size, executor = plan.sizes["part_size"], plan.executor or SerialExecutor()
+        harvesting.run_parts(job, manifests, plan.samples, size, executor)
+    store = ActivationStore(manifests[0])
     if not plan.allow_empty:
         harvesting.require_rows(store)
     return store
@@ -330,5 +332,4 @@ def _finished(root: Path) -> ActivationStore | None:
     if not has_manifest(root):
         return None
     manifest = read_manifest(root)
-    whole = manifest.complete and all(manifest.holds(n) for n in range(manifest.n_parts))
-    return ActivationStore(manifest) if whole else None
+    return ActivationStore(manifest) if is_whole(manifest) else None

@@ -2,7 +2,8 @@
 
 ``manifest.json`` holds ``schema``, ``identity`` (everything that decides the numbers), ``about``
 (names and versions for people), ``n_parts``, and for each finished part its files with SHA-256, its
-counts and its quarantine list.
+counts and its quarantine list. While a run is under way its parts are in journals beside it; they
+are put into the manifest at the end.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shiftlens.activations.journal import Journal, journal_path, journals, read_journal
 from shiftlens.core.errors import MismatchError, StoreError
 from shiftlens.core.manifest import digest, read_json, write_json
 
@@ -19,7 +21,10 @@ _NAME = "manifest.json"
 
 @dataclass
 class Manifest:
-    """A store's manifest in memory; ``write`` replaces the file in one step.
+    """A store's manifest in memory.
+
+    ``write`` replaces the file in one step and begins a store; ``add`` makes a part exist at a cost
+    that does not grow with the parts; ``finish`` puts all of them into the file.
 
     Attributes:
         root: the store's directory.
@@ -28,6 +33,8 @@ class Manifest:
         n_parts: how many parts the whole run has.
         parts: what is finished, by part number.
         kind: what the directory holds: ``activations`` or ``answers``.
+        writer: whose journal ``add`` writes; empty where one process writes the store.
+        open: whether parts are in journals that are not in the file yet.
     """
 
     root: Path
@@ -36,11 +43,19 @@ class Manifest:
     n_parts: int
     parts: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
     kind: str = "activations"
+    writer: str = ""
+    open: bool = False
+    _journal: Journal | None = field(default=None, repr=False, compare=False)
 
     @property
     def complete(self) -> bool:
-        """Whether every part is there."""
-        return len(self.parts) == self.n_parts
+        """Whether every part is there, and the file names it."""
+        return len(self.parts) == self.n_parts and not self.open
+
+    @property
+    def run(self) -> str:
+        """Digest of what a journal must be of to belong here."""
+        return digest([self.kind, self.identity, self.n_parts])
 
     @property
     def counts(self) -> dict[str, int]:
@@ -69,6 +84,55 @@ class Manifest:
         """Finished parts in order."""
         return [self.parts[number] for number in sorted(self.parts)]
 
+    def add(self, number: int, entry: dict[str, Any]) -> None:
+        """Make a finished part exist: one synced line in the journal, and ``parts``.
+
+        Args:
+            number: of the part; a part that is added again replaces the earlier one.
+            entry: its files with SHA-256, its counts and its quarantine list.
+
+        Raises:
+            StoreError: the journal is damaged or of another run.
+            MachineError: the disk is full; the part does not count.
+        """
+        if self._journal is None:
+            self._journal = Journal(journal_path(self.root, self.writer), self.run)
+        self._journal.add(number, entry)
+        self.parts[number] = entry
+        self.open = True
+
+    def finish(self) -> None:
+        """Put the parts of all journals into the file, in one step, and remove the journals.
+
+        The bytes of the file depend neither on the order of the parts nor on how many writers there
+        were. No other writer may be at work: its journal would be removed under its hands.
+
+        Raises:
+            StoreError: parts are missing, or a journal is damaged.
+            MachineError: the disk is full; the journals stay, and nothing is lost.
+        """
+        files = self.merge_journals()
+        if len(self.parts) != self.n_parts:
+            raise StoreError(
+                f"{self.root} is unfinished: {len(self.parts)} of {self.n_parts} parts",
+                remedy="run the same harvest again: it goes on from there",
+            )
+        self.write()
+        for file in files:
+            file.unlink()
+        self._journal, self.open = None, False
+
+    def merge_journals(self) -> list[Path]:
+        """Take in the parts of every journal on the disk, by writer; returns the journals.
+
+        Raises:
+            StoreError: a journal is damaged or of another run.
+        """
+        files = journals(self.root)
+        for file in files:
+            self.parts.update(read_journal(file, self.run)[0])
+        return files
+
     def write(self) -> None:
         """Replace the file."""
         value = {
@@ -87,15 +151,16 @@ def has_manifest(root: Path) -> bool:
     return (root / _NAME).exists()
 
 
-def read_manifest(root: str | Path, kind: str = "activations") -> Manifest:
-    """Read a store's manifest.
+def read_manifest(root: str | Path, kind: str = "activations", writer: str = "") -> Manifest:
+    """Read a store's manifest and the journals of a run under way. Nothing is written.
 
     Args:
         root: its directory.
         kind: what it must hold.
+        writer: see ``Manifest``.
 
     Raises:
-        StoreError: there is none, it is damaged, or it is of another schema.
+        StoreError: there is none, it or a journal is damaged, or it is of another schema.
     """
     folder = Path(root)
     if not has_manifest(folder):
@@ -113,7 +178,13 @@ def read_manifest(root: str | Path, kind: str = "activations") -> Manifest:
             remedy="harvest again, or read it with the version of shiftlens that wrote it",
         )
     parts = {int(number): part for number, part in value["parts"].items()}
-    return Manifest(folder, value["identity"], value["about"], value["n_parts"], parts, kind)
+    known = value["identity"], value["about"], value["n_parts"]
+    manifest = Manifest(folder, *known, parts, kind, writer)
+    named = dict(parts)
+    manifest.merge_journals()
+    # A kill between the last manifest and the removal of its journals leaves what is known already.
+    manifest.open = manifest.parts != named
+    return manifest
 
 
 def require_same(found: Mapping[str, Any], wanted: Mapping[str, Any], root: Path) -> None:

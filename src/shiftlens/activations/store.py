@@ -75,6 +75,11 @@ class ActivationStore:
         return f"ActivationStore({len(self)} rows, {self.path}, layers {list(self.layers)})"
 
     @property
+    def complete(self) -> bool:
+        """Whether every part is there; one share of a run may end before the others do."""
+        return self._manifest.complete
+
+    @property
     def path(self) -> Path:
         """The store's directory."""
         return self._manifest.root

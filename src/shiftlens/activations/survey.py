@@ -18,8 +18,9 @@ from torch import Tensor
 from shiftlens.activations.apart import run_apart
 from shiftlens.activations.capture import Caught, catch_given
 from shiftlens.activations.encoding import Encodings
-from shiftlens.activations.manifest import Manifest, has_manifest, read_manifest, require_same
+from shiftlens.activations.manifest import Manifest
 from shiftlens.activations.site import Site
+from shiftlens.activations.writing import being_written
 from shiftlens.core.errors import DataError
 from shiftlens.core.manifest import replacing, sha256_file
 from shiftlens.core.progress import Progress, Silent
@@ -122,16 +123,17 @@ def survey(
         "data": samples.fingerprint,
         "options": {"max_new_tokens": max_new_tokens, "part_size": part_size},
     }
-    manifest = _begin(root, identity, base, tuned, -(-len(samples) // part_size))
+    about = {"base": base.provenance, "tuned": tuned.provenance}
+    begin = partial(Manifest, root, identity, about, -(-len(samples) // part_size), {}, _KIND)
     listener.start("asking base and tuned", len(samples))
     try:
-        for number in range(manifest.n_parts):
-            part = list(samples[number * part_size : (number + 1) * part_size])
-            if not manifest.holds(number):
-                found = _part(base, tuned, part, max_new_tokens, batch_size)
-                manifest.parts[number] = _write(root, number, *found)
-                manifest.write()
-            listener.advance(len(part))
+        with being_written([begin]) as (manifest,):
+            for number in range(manifest.n_parts):
+                part = list(samples[number * part_size : (number + 1) * part_size])
+                if not manifest.holds(number):
+                    found = _part(base, tuned, part, max_new_tokens, batch_size)
+                    manifest.add(number, _write(root, number, *found))
+                listener.advance(len(part))
     finally:
         listener.stop()
     rows = tuple(row for part in manifest.ordered() for row in _read(root / part["rows"]))
@@ -142,19 +144,6 @@ def survey(
             remedy="check the paths of the images",
         )
     return Survey(root, rows, tuple(manifest.quarantine))
-
-
-def _begin(
-    root: Path, identity: dict[str, Any], base: Model, tuned: Model, n_parts: int
-) -> Manifest:
-    if has_manifest(root):
-        found = read_manifest(root, _KIND)
-        require_same(found.identity, identity, root)
-        return found
-    about = {"base": base.provenance, "tuned": tuned.provenance}
-    manifest = Manifest(root, identity, about, n_parts, kind=_KIND)
-    manifest.write()
-    return manifest
 
 
 def _part(

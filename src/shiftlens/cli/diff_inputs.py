@@ -144,12 +144,14 @@ def inputs_key(
     """
     from importlib.metadata import version
 
+    from shiftlens.models.files import signature_of_files
+
     package = Path(shiftlens.__file__).parent
     files = sorted(package.rglob("*.py"))
     code = [(str(one.relative_to(package)), sha256_file(one)) for one in files]
     return digest(
         [
-            [_files(one) for one in models],
+            [signature_of_files(one) or one for one in models],
             samples.fingerprint,
             asdict(settings),
             options,
@@ -157,17 +159,6 @@ def inputs_key(
             [version(name) for name in ("torch", "transformers", "numpy")],
         ]
     )
-
-
-def _files(name: str) -> Any:
-    """A model by its files where they lie here, by its name where they do not."""
-    from shiftlens.data.sources import provided_model
-
-    root = Path(provided_model(name)).expanduser()
-    if not root.is_dir():
-        return name
-    stats = [(str(one.relative_to(root)), one.stat()) for one in sorted(root.rglob("*"))]
-    return [name, [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]]
 
 
 def finished(out: Path, key: str) -> dict[str, Any] | None:

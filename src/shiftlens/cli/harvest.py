@@ -1,5 +1,6 @@
 """``shiftlens harvest``: ask a model about pictures, and keep the states at some of its tokens."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,8 +11,8 @@ from shiftlens.cli.terminal import print_json, progress
 from shiftlens.cli.token_choice import NAMES, token_choice
 
 if TYPE_CHECKING:
+    from shiftlens.activations.manifest import Manifest
     from shiftlens.activations.selections.selection import Selection
-    from shiftlens.activations.store import ActivationStore
     from shiftlens.data.sample import Samples
     from shiftlens.models.model import Model
 
@@ -59,6 +60,9 @@ def harvest(
     seed: Annotated[int, typer.Option(help="Which samples.")] = 0,
     max_new_tokens: Annotated[int, typer.Option(help="Where an answer is cut off.")] = 64,
     batch_size: Annotated[int, typer.Option(help="Samples at once.")] = 32,
+    part: Annotated[
+        str, typer.Option(help="2/8: the second of eight shares; any order, any machine.")
+    ] = "",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, mps.")] = None,
     dtype: Annotated[
         str | None, typer.Option(help="Of the weights: float32, bfloat16, float16.")
@@ -77,6 +81,7 @@ def harvest(
     """
     chosen = _checked(words, tokens, alignment, every, response, adapter, tuned, samples)
     layer_numbers(layers)  # finds a mistake before anything is loaded
+    share = _share(part)
     asked = _samples(data, out, samples, seed, prompt)
     if dry_run:
         from shiftlens.cli.harvest_page import cost, print_cost
@@ -96,24 +101,46 @@ def harvest(
             as_json=as_json,
         )
         return
-    stores = _run(
-        _models(model, adapter, tuned, device=device, dtype=dtype),
-        asked,
-        chosen,
-        layers,
-        out,
-        response=response,
-        max_new_tokens=max_new_tokens,
-        batch_size=batch_size,
-        progress=progress(quiet=quiet or as_json),
-    )
-    from shiftlens.cli.harvest_page import described, print_stores
+    from shiftlens.activations.recognising import finished, note_request, request_key
+
+    options = {"response": response, "max_new_tokens": max_new_tokens, "batch_size": batch_size}
+    site = None if chosen is None else chosen.describe()
+    asked_for = {**options, "site": site, "layers": layers, "device": device, "dtype": dtype}
+    key = request_key((model, adapter, tuned), asked, asked_for)
+    found = finished(out, key)
+    if found is None:
+        found = _run(
+            _models(model, adapter, tuned, device=device, dtype=dtype),
+            asked,
+            chosen,
+            layers,
+            out,
+            part=share,
+            progress=progress(quiet=quiet or as_json),
+            **options,
+        )
+        note_request(out, key, found)
+    from shiftlens.cli.harvest_page import described, print_stores, print_unfinished
 
     if as_json:
-        found = [described(store) for store in stores]
-        print_json({"stores": found} if tuned else found[0])
+        documents = [described(one) for one in found]
+        print_json({"stores": documents} if tuned else documents[0])
+    elif not quiet and all(one.complete for one in found):
+        print_stores(found, model=None if adapter or tuned else model)
     elif not quiet:
-        print_stores(stores, model=None if adapter or tuned else model)
+        print_unfinished(found, part)
+
+
+def _share(part: str) -> tuple[int, int] | None:
+    """``2/8`` as numbers; nothing where it is not given."""
+    if not part:
+        return None
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", part.strip())
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise typer.BadParameter(
+            f"{part!r} is not a share of a run: 1/8 to 8/8 are", param_hint="--part"
+        )
+    return int(found[1]), int(found[2])
 
 
 def _checked(
@@ -167,13 +194,16 @@ def _run(
     layers: str,
     out: Path,
     **options: Any,
-) -> "list[ActivationStore]":
+) -> "list[Manifest]":
     from shiftlens.activations.harvesting import harvest as keep_states
+    from shiftlens.activations.manifest import read_manifest
     from shiftlens.activations.site import Site
 
     found = layers_of(layers, models[0]) or [-1]
     layer = found[0] if len(found) == 1 else tuple(found)
     site = Site(layer) if chosen is None else Site(layer, chosen)
     if len(models) == 1:
-        return [keep_states(models[0], asked, site, out, **options)]
-    return keep_states(models, asked, site, out, **options)
+        stores = [keep_states(models[0], asked, site, out, **options)]
+    else:
+        stores = keep_states(models, asked, site, out, **options)
+    return [read_manifest(store.path) for store in stores]

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shiftlens.activations.info import states_bytes
 from shiftlens.cli.steering_options import layer_numbers
 from shiftlens.cli.terminal import console, print_json, table
 
 if TYPE_CHECKING:
+    from shiftlens.activations.manifest import Manifest
     from shiftlens.activations.selections.selection import Selection
-    from shiftlens.activations.store import ActivationStore
-
-_BYTES = {"float16": 2, "bfloat16": 2}  # of a number; 4 in any other type
 
 
 def cost(
@@ -68,7 +67,7 @@ def cost(
         "passes": models * batches * (max_new_tokens + 1 if generates else 1),
         "rows": rows,
         "layers": None if blocks is None else len(blocks),
-        "bytes": rows * len(blocks) * address.d * _BYTES.get(dtype or "", 4) if known else None,  # pyright: ignore
+        "bytes": states_bytes(rows, len(blocks), address.d, dtype) if known else None,  # pyright: ignore
     }
 
 
@@ -87,30 +86,47 @@ def print_cost(found: dict[str, Any], *, as_json: bool) -> None:
     )
 
 
-def described(store: "ActivationStore") -> dict[str, Any]:
+def described(store: "Manifest") -> dict[str, Any]:
     """What a store holds, as JSON."""
     return {
-        "store": str(store.path),
+        "store": str(store.root),
+        "complete": store.complete,
+        "parts": [len(store.parts), store.n_parts],
         "model": store.about.get("model"),
         "adapter": store.about.get("adapter"),
-        "site": store.site.describe(),
-        "rows": len(store),
-        "samples": dict(store.counts),
-        "quarantine": list(store.quarantine),
-        "bytes": sum(one.stat().st_size for one in store.path.iterdir() if one.is_file()),
-        "fingerprint": store.fingerprint,
+        "site": store.identity["site"],
+        "rows": _rows(store),
+        "samples": store.counts,
+        "quarantine": store.quarantine,
+        "bytes": sum(one.stat().st_size for one in store.root.iterdir() if one.is_file()),
+        "fingerprint": store.fingerprint if store.complete else None,
     }
 
 
-def print_stores(stores: "Sequence[ActivationStore]", *, model: str | None) -> None:
+def _rows(store: "Manifest") -> int:
+    return sum(int(part["n"]) for part in store.ordered())
+
+
+def print_unfinished(stores: "Sequence[Manifest]", part: str) -> None:
+    """Print what one share of a run has added, and what is left to the others."""
+    out = console()
+    for store in stores:
+        done = f"{len(store.parts)} of {store.n_parts} parts, {_rows(store)} states so far"
+        out.print(f"share {part} is done: {store.root} has {done}", markup=False, soft_wrap=True)
+    out.print("  next   run the other shares, anywhere; the last one to end finishes the store")
+
+
+def print_stores(stores: "Sequence[Manifest]", *, model: str | None) -> None:
     """Print counts, where the states are, and the command that comes next.
 
     Args:
         stores: one, or base and tuned.
         model: as the user called it, where ``learn`` can be given it as it is.
     """
+    from shiftlens.activations.site import site_from
+
     out, found = console(), [described(store) for store in stores]
-    site = stores[0].site
+    site = site_from(stores[0].identity["site"])
     lines = [
         (
             Path(one["store"]).name,
@@ -132,7 +148,7 @@ def print_stores(stores: "Sequence[ActivationStore]", *, model: str | None) -> N
     out.print()
     for one in found:
         out.print(f"  store  {one['store']}", markup=False, soft_wrap=True)
-    out.print(f"  next   {_next(stores[0], model)}", markup=False, soft_wrap=True)
+    out.print(f"  next   {_next(stores[0].root, site.layers, model)}", markup=False, soft_wrap=True)
 
 
 def _print_quarantine(quarantine: Sequence[dict[str, str]]) -> None:
@@ -144,10 +160,10 @@ def _print_quarantine(quarantine: Sequence[dict[str, str]]) -> None:
     console().print(text, markup=False, soft_wrap=True)
 
 
-def _next(store: "ActivationStore", model: str | None) -> str:
-    words = ["shiftlens", "learn", str(store.path), "--k", "5,10,20,40"]
-    if len(store.layers) > 1:
-        words += ["--layer", str(store.layers[-1])]
+def _next(store: Path, layers: Sequence[int], model: str | None) -> str:
+    words = ["shiftlens", "learn", str(store), "--k", "5,10,20,40"]
+    if len(layers) > 1:
+        words += ["--layer", str(layers[-1])]
     return shlex.join([*words, *(["--model", model] if model else [])])
 
 

@@ -12,7 +12,7 @@ class Executor(Protocol):
     """Runs one function over many independent, idempotent parts."""
 
     def map(self, function: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
-        """Yield one result per part, in the order of the parts, as they become ready."""
+        """Yield one result per part as they become ready, in any order: a result names its part."""
         ...
 
 

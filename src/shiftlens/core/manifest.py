@@ -18,21 +18,29 @@ from typing import Any
 from shiftlens.core.errors import MachineError, StoreError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 @contextmanager
 def disk_guard(path: Path) -> Generator[None]:
-    """Turn a full disk into one sentence with a remedy; every other error passes."""
+    """Turn a disk that is full or closed to us into one sentence; every other error passes."""
     try:
         yield
     except Exception as error:
-        if _errno(error) not in _FULL or isinstance(error, MachineError):
+        if isinstance(error, MachineError):
             raise
-        raise MachineError(
-            f"the disk is full while writing {path}",
-            allowed="what was finished before is kept and counted; nothing half-written is",
-            remedy="free some space, then run the same command again: it goes on from there",
-        ) from error
+        if _errno(error) in _FULL:
+            raise MachineError(
+                f"the disk is full while writing {path}",
+                allowed="what was finished before is kept and counted; nothing half-written is",
+                remedy="free some space, then run the same command again: it goes on from there",
+            ) from error
+        if _errno(error) in _CLOSED:
+            raise MachineError(
+                f"{path} may not be written ({error})",
+                remedy="choose a directory of your own, or give yourself the right to write there",
+            ) from error
+        raise
 
 
 def _errno(error: Exception) -> int | None:
@@ -51,11 +59,13 @@ def replacing(path: Path) -> Generator[Path]:
         a path in the same directory, for any writer (safetensors, parquet, text).
 
     Raises:
-        MachineError: the disk is full. The temporary file is removed, ``path`` stays what it was.
+        MachineError: the disk is full, or may not be written. The temporary file is removed,
+            ``path`` stays what it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
+    with disk_guard(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        os.close(handle)
     temporary = Path(name)
     try:
         with disk_guard(path):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftlens.core.errors import DataError
+from shiftlens.core.manifest import digest
 from shiftlens.data.sources import provided_model
 
 _SETTINGS = ["*.json", "*.jinja", "*.model", "*.txt"]
@@ -35,6 +36,39 @@ def locate(
             f"{name} is a file", allowed="the directory of a model, or an id on the hub"
         )
     return _download(name, revision, _SETTINGS if settings_only else [*_SETTINGS, *_WEIGHTS])
+
+
+def signature_of_files(name: str) -> str | None:
+    """Digest of names, sizes and times of a model's files as they lie here; none is opened.
+
+    Args:
+        name: as in ``locate``; of an id on the hub, what was downloaded last is meant.
+
+    Returns:
+        the digest, or ``None`` where there are no files here.
+    """
+    root = Path(provided_model(name)).expanduser()
+    if not root.is_dir():
+        cached = _cached(name)
+        if cached is None:
+            return None
+        root = cached
+    found = [(str(one.relative_to(root)), one.stat()) for one in sorted(root.rglob("*"))]
+    return digest([name, [(path, stat.st_size, stat.st_mtime_ns) for path, stat in found]])
+
+
+def _cached(name: str) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    for file in ("config.json", "adapter_config.json"):
+        try:
+            found = try_to_load_from_cache(name, file)
+        except HFValidationError:
+            return None
+        if isinstance(found, str):
+            return Path(found).parent
+    return None
 
 
 def _download(name: str, revision: str | None, patterns: list[str]) -> tuple[Path, str | None]:

@@ -129,3 +129,27 @@ def test_every_name_of_tokens_is_a_selection() -> None:
     assert "predict" in json.dumps(aligned.describe())
     with pytest.raises(typer.BadParameter, match="no alignment"):
         token_choice("", "end-response", "read")
+
+
+def test_shares_of_a_run_make_one_store(
+    asked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, words = tmp_path / "s", [*asked, "--samples", "5"]
+    assert cli.run_app([*words, "-o", str(out), "--part", "2/2"]) == 0
+    assert "share 2/2 is done" in (said := capsys.readouterr().out)
+    assert "run the other shares" in said
+    assert cli.run_app([*words, "-o", str(out), "--part", "1/2", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["complete"], document["parts"], document["rows"]) == (True, [1, 1], 5)
+    assert cli.run_app([*words, "-o", str(tmp_path / "whole"), "--quiet"]) == 0
+    whole = ActivationStore.open(tmp_path / "whole")
+    assert document["fingerprint"] == whole.fingerprint
+
+
+@pytest.mark.parametrize("part", ["0/2", "3/2", "2", "1/0", "a/b", "-1/2", "1/2/3", "1.0/2"])
+def test_a_share_that_does_not_exist_is_a_mistake(
+    asked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], part: str
+) -> None:
+    assert cli.run_app([*asked, "-o", str(tmp_path / "s"), f"--part={part}"]) == 2
+    assert "is not a share of a run: 1/8 to 8/8 are" in capsys.readouterr().err
+    assert not (tmp_path / "s").exists()
