@@ -1,55 +1,42 @@
 """``ActivationStore``: states on disk with the samples that they came from."""
 
-import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
+import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
+from numpy.typing import NDArray
 from torch import Tensor
 
+from shiftlens.activations.concatenating import joined
 from shiftlens.activations.manifest import Manifest, read_manifest
+from shiftlens.activations.row_tables import Row, RowTables
+from shiftlens.activations.shards import Numbers, Shards
 from shiftlens.activations.site import Site, site_from
+from shiftlens.activations.verifying import examine
 from shiftlens.core.errors import MismatchError, SiteError, StoreError
-from shiftlens.core.manifest import sha256_file
 
-
-@dataclass(frozen=True)
-class Row:
-    """One kept state.
-
-    Attributes:
-        sample_id: of the sample.
-        image: its first picture, or an empty string.
-        prompt: what was asked.
-        response: what was said.
-        word: the word that the state is about, or an empty string.
-        position: along the response; 0 is the last prompt position.
-        labels: of the sample.
-    """
-
-    sample_id: str
-    image: str
-    prompt: str
-    response: str
-    word: str
-    position: int
-    labels: dict[str, Any]
+RowNumbers = Sequence[int] | NDArray[Any] | Tensor
+"""Numbers of rows, counted from 0."""
 
 
 class ActivationStore:
     """States of selected positions, one directory and one manifest for each model.
 
-    Open one with ``ActivationStore.open``; ``where`` gives views that share the files.
+    Open one with ``ActivationStore.open``; ``where`` gives views that share the files. Opening
+    reads the manifest alone: ``len``, ``gather``, ``shards`` and ``batches`` never read the tables
+    of rows, and nothing but ``states`` and ``rows`` grows with the store.
     """
 
-    def __init__(self, manifest: Manifest, keep: Tensor | None = None) -> None:
+    def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
-        self._keep = keep
+        self._keep: Numbers | None = None
+        parts, root = manifest.ordered(), manifest.root
+        self._shards = Shards([(root / part["shard"], int(part["n"])) for part in parts])
+        self._tables = RowTables(tuple(root / part["rows"] for part in parts))
 
     @classmethod
     def open(cls, path: str | Path) -> "ActivationStore":
@@ -60,16 +47,37 @@ class ActivationStore:
         """
         manifest = read_manifest(path)
         if not manifest.complete:
+            written = f"{len(manifest.parts)} of {manifest.n_parts} parts"
             raise StoreError(
-                f"{path} is unfinished: {len(manifest.parts)} of {manifest.n_parts} parts",
+                f"{path} is unfinished: {written}{', in a journal' if manifest.open else ''}",
                 remedy="run the same harvest again: it goes on from there",
             )
         return cls(manifest)
 
+    @classmethod
+    def concatenate(cls, stores: "Sequence[ActivationStore]") -> "ActivationStore":
+        """Rows of several stores, one after the other: of one model and site, on other data.
+
+        Nothing is copied. Its ``path`` is the folder that all of them are in, and can not be opened
+        as a store; its ``fingerprint`` is of all shards in this order.
+
+        Args:
+            stores: or views of them, in the order of their rows.
+
+        Raises:
+            MismatchError: no stores, or stores that differ in more than the data; names the field.
+        """
+        whole = cls(joined([store._manifest for store in stores]))
+        starts = np.cumsum([0, *(int(store._shards.starts[-1]) for store in stores)])
+        if any(store._keep is not None for store in stores):
+            kept = [store._numbers + at for store, at in zip(stores, starts, strict=False)]
+            whole._keep = np.concatenate(kept)
+        return whole
+
     def __len__(self) -> int:
         if self._keep is not None:
             return len(self._keep)
-        return sum(int(part["n"]) for part in self._manifest.ordered())
+        return int(self._shards.starts[-1])
 
     def __repr__(self) -> str:
         return f"ActivationStore({len(self)} rows, {self.path}, layers {list(self.layers)})"
@@ -121,9 +129,12 @@ class ActivationStore:
 
     @cached_property
     def rows(self) -> list[Row]:
-        """One row a kept state, in the order of ``states``."""
-        kept = [_row(entry) for entry in self._entries if entry["state"] is not None]
-        return kept if self._keep is None else [kept[i] for i in self._keep.tolist()]
+        """One row a kept state, in the order of ``states``; half a kilobyte of memory for each."""
+        if self._keep is None:
+            return list(self._tables.rows())
+        wanted = set(self._keep.tolist())
+        found = {at: row for at, row in enumerate(self._tables.rows()) if at in wanted}
+        return [found[at] for at in self._keep.tolist()]
 
     @property
     def sample_ids(self) -> list[str]:
@@ -132,13 +143,32 @@ class ActivationStore:
 
     @cached_property
     def responses(self) -> dict[str, str]:
-        """What was said to every sample that could be read, kept or not, by sample id."""
-        return {entry["sample_id"]: entry["response"] for entry in self._entries}
+        """What was said to every sample that could be read, kept or not, by sample id.
+
+        Raises:
+            StoreError: two samples of a concatenated store have one id.
+        """
+        return self._by_sample("response")
 
     @cached_property
     def token_ids(self) -> dict[str, tuple[int, ...]]:
-        """The tokens of every response, by sample id."""
-        return {entry["sample_id"]: tuple(entry["token_ids"]) for entry in self._entries}
+        """The tokens of every response, by sample id.
+
+        Raises:
+            StoreError: see ``responses``.
+        """
+        return {name: tuple(one) for name, one in self._by_sample("token_ids").items()}
+
+    def _by_sample(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for entry in self._tables.entries(("sample_id", name)):
+            sample, value = entry["sample_id"], entry[name]
+            if found.setdefault(sample, value) != value:
+                raise StoreError(
+                    f"two samples of {self.path} are called {sample!r}",
+                    remedy="ask each of the stores that were concatenated",
+                )
+        return found
 
     def label(self, name: str) -> list[Any]:
         """One label of every row's sample.
@@ -172,25 +202,38 @@ class ActivationStore:
     def states(self, layer: int | None = None) -> Float[Tensor, "n d"]:
         """The states of one layer: (n, d), in the type they were harvested in.
 
-        Shards are memory-mapped; a store of one shard is not copied.
+        Shards are memory-mapped: a store of one shard is not copied, one of several is copied into
+        memory. ``shards`` and ``batches`` need no memory that grows with the store.
 
         Raises:
             SiteError: see ``site_at``.
-            StoreError: a shard is missing or damaged.
+            StoreError: there are no rows, or a shard is missing or damaged.
         """
-        name = f"layer.{self.site_at(layer).layers[0]}"
-        shards = [
-            _tensor(self.path / part["shard"], name)
-            for part in self._manifest.ordered()
-            if part["n"]
-        ]
-        if not shards:
+        name = self._name(layer)
+        if not len(self._shards):
             raise StoreError(f"{self.path} holds no rows")
-        whole = shards[0] if len(shards) == 1 else torch.cat(shards)
-        return whole if self._keep is None else whole[self._keep]
+        if self._keep is None and len(self._shards) == 1:
+            return self._shards.tensor(0, name)
+        return self._shards.gather(self._numbers, name)
+
+    def gather(self, rows: RowNumbers, layer: int | None = None) -> Float[Tensor, "m d"]:
+        """The states of some rows, in the order given: (m, d), copied from where they lie.
+
+        Args:
+            rows: numbers of rows as in ``rows``; one may be named twice.
+            layer: which of the store's layers; may be left out when there is one.
+
+        Raises:
+            SiteError: see ``site_at``.
+            MismatchError: a number that no row has, or what is not a number.
+            StoreError: there are no rows, or a shard is missing or damaged.
+        """
+        return self._shards.gather(self._within(rows), self._name(layer))
 
     def shards(self, layer: int | None = None) -> Iterator[tuple[list[int], Tensor]]:
         """The same states shard by shard, for what must not hold them all at once.
+
+        Of a whole store they are views of the mapped files, without a copy.
 
         Yields:
             numbers of rows, as in ``rows``, and their states (m, d); every row once, in the files'
@@ -200,22 +243,82 @@ class ActivationStore:
             SiteError: see ``site_at``.
             StoreError: a shard is missing or damaged.
         """
-        name = f"layer.{self.site_at(layer).layers[0]}"
-        order = None if self._keep is None else torch.argsort(self._keep, stable=True)
-        start = 0
-        for part in self._manifest.ordered():
-            if not part["n"]:
-                continue
-            stop = start + int(part["n"])
-            if order is None or self._keep is None:
-                yield list(range(start, stop)), _tensor(self.path / part["shard"], name)
-            else:
-                places = self._keep[order]
-                inside = order[(places >= start) & (places < stop)]
-                if len(inside):
-                    rows = _tensor(self.path / part["shard"], name)
-                    yield inside.tolist(), rows[self._keep[inside] - start]
-            start = stop
+        name, starts = self._name(layer), self._shards.starts
+        if self._keep is None:
+            for number in range(len(self._shards)):
+                inside = range(int(starts[number]), int(starts[number + 1]))
+                yield list(inside), self._shards.tensor(number, name)
+            return
+        order = np.argsort(self._keep, kind="stable")
+        cuts = np.searchsorted(self._keep[order], starts)
+        for number, chosen in enumerate(np.split(order, cuts[1:-1]) if len(self._shards) else ()):
+            if len(chosen):
+                places = torch.from_numpy(self._keep[chosen] - starts[number])
+                yield chosen.tolist(), self._shards.tensor(number, name)[places]
+
+    @overload
+    def batches(
+        self,
+        size: int,
+        layer: int | None = None,
+        *,
+        seed: int | None = None,
+        kind: Literal["torch"] = "torch",
+    ) -> Iterator[tuple[list[int], Tensor]]: ...
+    @overload
+    def batches(
+        self,
+        size: int,
+        layer: int | None = None,
+        *,
+        seed: int | None = None,
+        kind: Literal["numpy"],
+    ) -> Iterator[tuple[list[int], NDArray[Any]]]: ...
+    def batches(
+        self,
+        size: int,
+        layer: int | None = None,
+        *,
+        seed: int | None = None,
+        kind: Literal["torch", "numpy"] = "torch",
+    ) -> Iterator[tuple[list[int], Any]]:
+        """The states in copies of ``size`` rows, the last one shorter; one batch is held at once.
+
+        Args:
+            size: rows in a batch.
+            layer: which of the store's layers; may be left out when there is one.
+            seed: draws an order in which every row comes once; as in ``rows`` without it. Reads
+                single rows all over the files, which a disk with a head does slowly.
+            kind: ``torch``, or ``numpy``; NumPy has no bfloat16, and gets float32, which holds each
+                of its values exactly.
+
+        Yields:
+            numbers of rows, as in ``rows``, and their states (m, d).
+
+        Raises:
+            SiteError: see ``site_at``.
+            StoreError: a size or kind that is not possible, or a shard is missing or damaged.
+        """
+        if size < 1 or kind not in ("torch", "numpy"):
+            raise StoreError(
+                f"batches of {size} rows for {kind!r}", allowed="1 row or more, for torch or numpy"
+            )
+        name, numbers = self._name(layer), self._numbers
+        order = np.arange(len(numbers))
+        if seed is not None:
+            order = torch.randperm(
+                len(numbers), generator=torch.Generator().manual_seed(seed)
+            ).numpy()
+        return self._batches(name, order, size, kind)
+
+    def _batches(
+        self, name: str, order: Numbers, size: int, kind: str
+    ) -> Iterator[tuple[list[int], Any]]:
+        numbers = self._numbers
+        for start in range(0, len(order), size):
+            chosen = order[start : start + size]
+            states = self._shards.gather(numbers[chosen], name)
+            yield chosen.tolist(), _numpy(states) if kind == "numpy" else states
 
     def where(self, keep: Callable[[Row], bool] | Sequence[bool]) -> "ActivationStore":
         """A view of the rows for which ``keep`` is true.
@@ -226,54 +329,66 @@ class ActivationStore:
         Raises:
             MismatchError: the number of booleans is not the number of rows.
         """
-        flags = [keep(row) for row in self.rows] if callable(keep) else list(keep)
+        flags = list(map(keep, self._each())) if callable(keep) else list(keep)
         if len(flags) != len(self):
             raise MismatchError(f"{len(flags)} booleans for {len(self)} rows")
         return self.at_rows([index for index, flag in enumerate(flags) if flag])
 
-    def at_rows(self, indices: Sequence[int]) -> "ActivationStore":
-        """A view of some rows, in the order given."""
-        chosen = torch.tensor(list(indices), dtype=torch.long)
-        return ActivationStore(self._manifest, chosen if self._keep is None else self._keep[chosen])
+    def _each(self) -> Iterable[Row]:
+        """The rows, kept in memory only if they are already, or of a view."""
+        whole = self._keep is None and "rows" not in self.__dict__
+        return self._tables.rows() if whole else self.rows
 
-    def verify(self) -> None:
-        """Check every file against its checksum.
+    def at_rows(self, indices: RowNumbers) -> "ActivationStore":
+        """A view of some rows, in the order given.
 
         Raises:
-            StoreError: names the first file that is missing or has changed.
+            MismatchError: a number that no row has, or what is not a number.
         """
-        for part in self._manifest.ordered():
-            for kind in ("shard", "rows"):
-                file = self.path / part[kind]
-                if not file.exists() or sha256_file(file) != part["sha256"][kind]:
-                    raise StoreError(f"{file} is missing or damaged", remedy="harvest again")
+        view = ActivationStore(self._manifest)
+        view._shards, view._tables = self._shards, self._tables
+        view._keep = self._within(indices)
+        if "rows" in self.__dict__:  # what was read is not read again
+            view.rows = [self.rows[at] for at in np.asarray(indices, dtype=np.int64).tolist()]
+        return view
 
-    @cached_property
-    def _entries(self) -> list[dict[str, Any]]:
-        """Every sample and occurrence in order, also those without a state."""
-        import pyarrow.parquet as pq
+    def verify(self) -> None:
+        """Check the whole store; ``shiftlens.activations.verifying.verify`` gives the findings.
 
-        entries: list[dict[str, Any]] = []
-        for part in self._manifest.ordered():
-            file = self.path / part["rows"]
-            try:
-                entries += pq.read_table(file).to_pylist()
-            except (OSError, ValueError) as error:
-                raise StoreError(f"{file} is missing or damaged ({error})") from error
-        return entries
+        Raises:
+            StoreError: names the first fault.
+        """
+        found = examine(self._manifest)
+        if found.faults:
+            first, more = found.faults[0], len(found.faults) - 1
+            others = f", and {more} other faults" if more else ""
+            raise StoreError(f"{first.text}{others}", remedy=f"see all: {found.command}")
+
+    def _name(self, layer: int | None) -> str:
+        return f"layer.{self.site_at(layer).layers[0]}"
+
+    @property
+    def _numbers(self) -> Numbers:
+        """Rows of this view, as they are counted in the files."""
+        return np.arange(len(self)) if self._keep is None else self._keep
+
+    def _within(self, rows: RowNumbers) -> Numbers:
+        """Rows of this view as they are counted in the files, once they are sound."""
+        given = np.asarray(rows)
+        if given.ndim != 1 or (len(given) and given.dtype.kind not in "iu"):
+            raise MismatchError(
+                f"{given.dtype} of shape {given.shape} in place of numbers of rows",
+                allowed="whole numbers; store.where([True, False, ...]) takes booleans",
+            )
+        outside = given[(given < 0) | (given >= len(self))]
+        if len(outside):
+            raise MismatchError(f"there is no row {outside[0]}", allowed=f"0..{len(self) - 1}")
+        numbers = given.astype(np.int64)
+        return numbers if self._keep is None else self._keep[numbers]
 
 
-def _row(entry: dict[str, Any]) -> Row:
-    names = ("sample_id", "image", "prompt", "response", "word", "position")
-    return Row(**{name: entry[name] for name in names}, labels=json.loads(entry["labels"]))
-
-
-def _tensor(path: Path, name: str) -> Tensor:
-    try:
-        with safe_open(path, framework="pt") as shard:
-            return shard.get_tensor(name)
-    except (OSError, SafetensorError) as error:
-        raise StoreError(f"{path} is missing or damaged ({error})") from error
+def _numpy(states: Tensor) -> NDArray[Any]:
+    return (states.float() if states.dtype is torch.bfloat16 else states).numpy()
 
 
 def paired(

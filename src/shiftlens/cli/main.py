@@ -29,6 +29,7 @@ from shiftlens.cli import (
     run,
     search,
     steer,
+    store,
     suggest,
     trajectory,
     world,
@@ -60,7 +61,7 @@ def _root(
 for verb in (
     *(check, demo, diff, discover, doctor, evaluate, explain),
     *(ground, harvest, learn, placebo),
-    *(run, search, steer, suggest, trajectory, world),
+    *(run, search, steer, store, suggest, trajectory, world),
 ):
     verb.register(app)
 
