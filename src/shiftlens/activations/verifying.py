@@ -112,7 +112,7 @@ def verify(path: str | Path, *, progress: Progress | None = None) -> Verificatio
         why = str(error) if isinstance(error, StoreError) else f"{root}: damaged manifest ({error})"
         return Verification(root, (Fault("manifest", "manifest.json", why),))
     named = {part[kind] for part in manifest.parts.values() for kind in ("shard", "rows")}
-    others = sorted(one.name for one in root.iterdir() if one.name not in named)
+    others = sorted(one.name for one in root.iterdir() if one.is_file() and one.name not in named)
     unnamed = [name for name in others if not _belongs(name)]
     return Verification(root, found.faults, found.layers, found.files, found.bytes, (*unnamed,))
 
@@ -178,7 +178,8 @@ class _Counts:
 def _belongs(name: str) -> bool:
     """Whether a file is the store's own without being named in the manifest."""
     locks = name.startswith(".lock-")
-    return locks or name == "manifest.json" or (name.startswith("journal") and "jsonl" in name)
+    known = name in ("manifest.json", ".request.json")
+    return known or locks or (name.startswith("journal") and name.endswith(".jsonl"))
 
 
 def _unfinished(manifest: Manifest) -> list[Fault]:

@@ -1,5 +1,6 @@
 """What ``store info`` and ``store verify`` say, in eighty columns."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from shiftlens.activations.info import StoreInfo
     from shiftlens.activations.verifying import Verification
 
+_DIGEST = re.compile(r"([0-9a-f]{16})[0-9a-f]{48}")  # the whole of it is for --json
 _SHOWN = 20  # faults on the screen; --json gives all
 
 
@@ -62,13 +64,13 @@ def _origin(one: "StoreInfo") -> Iterator[tuple[str, str]]:
     for name, value in one.identity.get("options", {}).items():
         yield name.replace("_", " "), _short(value)
     if one.fingerprint:
-        yield "fingerprint", one.fingerprint
+        yield "fingerprint", _short(one.fingerprint)
 
 
 def _short(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {inner}" for key, inner in value.items())
-    return str(value)
+    return _DIGEST.sub(r"\1...", str(value))
 
 
 def print_verification(found: "Sequence[Verification]") -> None:

@@ -177,6 +177,9 @@ def test_samples_without_a_state_are_no_fault(root: Path) -> None:
 def test_what_a_killed_run_left_is_named_and_is_no_fault(root: Path) -> None:
     (root / ".shard-00003.safetensors.abc.tmp").write_bytes(b"half")
     (root / "notes.txt").write_text("mine")
+    (root / "pictures").mkdir()
+    for own in (".request.json", ".lock-1-of-1", "journal.jsonl"):
+        (root / own).touch()
     found = verify(root)
     assert found.sound
     assert found.unnamed == (".shard-00003.safetensors.abc.tmp", "notes.txt")
