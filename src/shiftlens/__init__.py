@@ -33,6 +33,7 @@ _HOMES = {
     "ground": "shiftlens.concepts.grounding.ground",
     "harvest": "shiftlens.activations.harvesting",
     "harvest_pair": "shiftlens.activations.in_turn",
+    "import_features": "shiftlens.activations.importing.importing",
     "learn": "shiftlens.concepts.learning",
     "load_model": "shiftlens.models.loading",
     "load_pair": "shiftlens.models.loading",
@@ -55,6 +56,7 @@ __all__ = ["__version__", *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll
 if TYPE_CHECKING:
     from shiftlens.activations import tokens as tokens
     from shiftlens.activations.harvesting import harvest as harvest
+    from shiftlens.activations.importing.importing import import_features as import_features
     from shiftlens.activations.in_turn import harvest_pair as harvest_pair
     from shiftlens.activations.site import Site as Site
     from shiftlens.activations.store import ActivationStore as ActivationStore

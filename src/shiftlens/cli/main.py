@@ -24,6 +24,7 @@ from shiftlens.cli import (
     explain,
     ground,
     harvest,
+    importing,
     learn,
     placebo,
     run,
@@ -60,7 +61,7 @@ def _root(
 
 for verb in (
     *(check, demo, diff, discover, doctor, evaluate, explain),
-    *(ground, harvest, learn, placebo),
+    *(ground, harvest, importing, learn, placebo),
     *(run, search, steer, store, suggest, trajectory, world),
 ):
     verb.register(app)

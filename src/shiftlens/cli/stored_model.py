@@ -24,11 +24,13 @@ def model_of(
         place: ``device`` and ``dtype``.
 
     Raises:
-        MismatchError: the weights are not those of the store.
+        MismatchError: the weights are not those of the store, or not known.
         DataError: there is no such model.
     """
+    from shiftlens.models.claims import require_known
     from shiftlens.models.loading import load_model
 
+    require_known(store.provenance["model"], store.path)
     model = load_model(name, adapter=adapter, **place)
     theirs = store.provenance["model"]
     if any(theirs.get(key) != model.identity.get(key) for key in _WEIGHTS):

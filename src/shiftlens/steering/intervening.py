@@ -10,6 +10,7 @@ from torch import Tensor
 
 from shiftlens.concepts.vectors import SteeringVector
 from shiftlens.core.errors import MismatchError, SteeringError
+from shiftlens.models.claims import require_known
 from shiftlens.models.model import Model
 from shiftlens.models.picture_tokens import require_whole_pictures
 from shiftlens.models.towers import Tower, layer_of, modules_of
@@ -169,6 +170,7 @@ def _check_vector(model: Model, one: Intervention) -> None:
             f"vector {vector.name!r} has {one.d} entries",
             allowed=f"{model.name} has a residual stream of width {model.address.d}",
         )
+    require_known(vector.provenance.get("model"), f"vector {vector.name!r}")
     theirs = (vector.provenance.get("model") or {}).get("weights")
     if theirs is not None and theirs != model.identity["weights"]:
         raise MismatchError(
@@ -223,6 +225,7 @@ def require_own_states(model: Model, gate: Leaf) -> None:
             f"the gate reads states of width {d}",
             allowed=f"{model.name} has a residual stream of width {model.address.d}",
         )
+    require_known(provenance.get("model"), "the gate")
     theirs = (provenance.get("model") or {}).get("weights")
     if theirs is not None and theirs != model.identity["weights"]:
         raise MismatchError(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from shiftlens.activations.selections.imported import Imported
 from shiftlens.activations.selections.mean import NAMED, Mean
 from shiftlens.activations.selections.prompt import ImageTokens, PatchToken, TextTokens
 from shiftlens.activations.selections.response import (
@@ -20,7 +21,7 @@ _KINDS: dict[str, type[Selection]] = {
     one.kind: one
     for one in (
         *(Word, LastPrompt, FirstResponse, EndResponse, ResponseTokens, ReasoningTokens),
-        *(ImageTokens, PatchToken, TextTokens),
+        *(ImageTokens, PatchToken, TextTokens, Imported),
     )
 }
 

@@ -79,7 +79,8 @@ def _tell_apart(store: ActivationStore) -> bool:
 def _by_response(store: ActivationStore, sample: str, tokenizer: Any) -> tuple[str, ...]:
     text = store.responses[sample]
     ends: Sequence[int] = ()
-    if tokenizer is not None and any(map(is_unspaced, text)):
+    # Imported responses have no tokens; runs of scripts without spaces then count for nothing.
+    if tokenizer is not None and store.token_ids[sample] and any(map(is_unspaced, text)):
         ends = _reach(store, sample, tokenizer).ends
     return tuple(text[start:end] for start, end in _words(text, ends))
 

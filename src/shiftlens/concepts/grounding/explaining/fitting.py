@@ -9,6 +9,7 @@ from shiftlens.concepts.concepts import Concepts
 from shiftlens.concepts.given import shown
 from shiftlens.core.errors import GroundingError, MismatchError
 from shiftlens.data.sample import Sample
+from shiftlens.models.claims import require_known
 from shiftlens.models.model import Model
 
 _BESIDE = {"generation", "dtype"}
@@ -81,6 +82,7 @@ def require_model(concepts: Concepts, model: Model) -> list[str]:
     learned = concepts.provenance.get("model")
     if not isinstance(learned, Mapping):
         return ["these concepts do not say which model they come from: that was not checked"]
+    require_known(learned, "what these concepts were learned from")
     return _compared(learned, model)
 
 

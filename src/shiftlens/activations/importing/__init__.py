@@ -1,0 +1,1 @@
+"""States that another project's files hold, made into a store."""
