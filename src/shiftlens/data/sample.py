@@ -20,7 +20,8 @@ class Sample:
     Attributes:
         id: stable and unique within its collection.
         prompt: what the user says, without any template.
-        images: absolute paths, in the order in which the prompt sees them; empty for text only.
+        images: absolute paths or addresses, in the order in which the prompt sees them; empty for
+            text only.
         response: a reference text, or the text to be teacher-forced; ``None`` when there is none.
         labels: anything known about the sample (answer, factor, split), JSON values only.
         system: what the model is told beforehand, if its chat template has a place for that.
@@ -98,7 +99,7 @@ class Samples(Sequence[Sample]):
 
         It changes when, and only when, what a model is shown or what is known about it changes: a
         moved folder keeps its fingerprint, a replaced picture does not. Every picture is read
-        once, and none is decoded.
+        once, and none is decoded; of one on the web, the address counts.
 
         Raises:
             DataError: a label is no JSON value.
@@ -187,7 +188,7 @@ def _image_digest(ref: str) -> str:
     """Digest of a picture's bytes; a missing file has a digest too (it is quarantined later)."""
     try:
         if not Path(ref).is_file():  # a pipe or a device would be waited for, without end
-            return "unreadable"
+            return f"at {ref}" if "://" in ref else "unreadable"
         with Path(ref).open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except (OSError, ValueError):  # the second for a NUL in the name

@@ -1,6 +1,7 @@
 """``read``: folders and JSONL files, and every way in which they can be wrong."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +122,60 @@ def test_other_sources_are_refused(tmp_path: Path) -> None:
         read(_jsonl(tmp_path, ""))
     with pytest.raises(DataError, match="is no table"):
         read(other.parent / "data.xlsx", columns={"image": "file"})
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("", "'' does not exist"),
+        ("a" * 5000, "cannot be looked up"),
+        ("a\0b", "does not exist|cannot be looked up"),
+        ("https://x.org/a.jsonl", "does not exist on this machine(?s:.)*fetch it first"),
+        (b"bytes", "a bytes is not something that can be read"),
+    ],
+)
+def test_what_is_no_source_is_said(source: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(source, prompt="?")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"limit": True}, "limit is True"),
+        ({"seed": False, "limit": 1}, "seed is False"),
+        ({"columns": {"file": "image"}}, "no place for file(?s:.)*our name comes first"),
+    ],
+)
+def test_settings_of_the_wrong_kind_are_refused(
+    tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        read(_jsonl(tmp_path, {"prompt": "p"}), **options)
+
+
+def test_names_that_no_text_can_hold_are_refused(tmp_path: Path) -> None:
+    try:
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/b\xe4.png")).write_bytes(b"")
+    except OSError:  # a file system that takes UTF-8 only has no such names
+        return
+    with pytest.raises(DataError, match=r"b.*udce4.png.* is no text that UTF-8(?s:.)*rename"):
+        read(tmp_path, prompt="?")
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    with pytest.raises(DataError, match="neither a file nor a folder"):
+        read(tmp_path / "pipe.jsonl")
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(DataError, match="holds no samples"):
+        read(tmp_path, prompt="?")
+    samples = read(_jsonl(tmp_path, {"image": "pipe.png", "prompt": "p"}))
+    assert len(samples.fingerprint) == 64
+
+
+def test_a_folder_of_tables_alone_names_them(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("prompt\np\n")
+    with pytest.raises(DataError, match=r"holds no samples\n.*there is a.csv: read one file"):
+        read(tmp_path, prompt="?")

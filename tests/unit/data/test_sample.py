@@ -1,5 +1,6 @@
 """``Samples``: fingerprints, cuts, and pictures that cannot be read."""
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -66,6 +67,43 @@ def test_the_bytes_of_a_picture_and_the_order_count(samples: Samples) -> None:
     path = Path(samples[2].images[0])
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     assert Samples(list(samples)).fingerprint != before
+
+
+def test_a_picture_replaced_under_its_name_and_nothing_else_counts(samples: Samples) -> None:
+    before = samples.fingerprint
+    path = Path(samples[2].images[0])
+    os.utime(path, (1, 1))
+    assert Samples(list(samples)).fingerprint == before, "not the time"
+    data = path.read_bytes()
+    path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    os.utime(path, (1, 1))
+    assert Samples(list(samples)).fingerprint != before, "the bytes, at one size and time"
+
+
+def test_every_picture_is_read_once(samples: Samples, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Public data sets ask several questions about each."""
+    twice = Samples([*samples, *(replace(s, id=f"{s.id}-again") for s in samples)])
+    opened: list[Path] = []
+    whole = Path.open
+
+    def counted(path: Path, *args: Any) -> Any:
+        opened.append(path)
+        return whole(path, *args)
+
+    monkeypatch.setattr(Path, "open", counted)
+    assert len(twice.fingerprint) == 64
+    assert len(opened) == len(samples)
+
+
+def test_what_cannot_be_written_down_is_refused(samples: Samples) -> None:
+    for change in ({"id": "\ud800"}, {"prompt": "\ud800"}, {"images": ("\udc00.png",)}):
+        with pytest.raises(DataError, match="no text that UTF-8 can hold"):
+            _with(samples, **change)
+    for labels in ({"x": "\ud800"}, {"x": object()}):
+        with pytest.raises(DataError, match=r"a label of Samples.* cannot be written down"):
+            _ = _with(samples, labels=labels).fingerprint
+    with pytest.raises(DataError, match="two samples have the id 's0': number 1 and 7"):
+        Samples([*samples, samples[0]])
 
 
 @settings(derandomize=True, deadline=None, max_examples=60)

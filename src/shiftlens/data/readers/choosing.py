@@ -3,7 +3,7 @@
 import itertools
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, TypeVar
 
 from shiftlens.core.errors import DataError
@@ -21,10 +21,14 @@ class Where:
         wanted: a value, or a list, tuple or set of values, for each column; ``None`` for all rows.
 
     Raises:
-        DataError: a column with an empty list of values.
+        DataError: it is no mapping, or names a column with an empty list of values.
     """
 
     def __init__(self, wanted: Mapping[str, Any] | None = None) -> None:
+        if wanted is not None and not isinstance(wanted, Mapping):
+            raise DataError(
+                f"where is {wanted!r:.60}", allowed='a mapping: {"answer_type": "number"}'
+            )
         self._wanted = {
             name: {_text(one) for one in value}
             if isinstance(value, (list, tuple, set, frozenset))
@@ -55,12 +59,30 @@ class Where:
         if lost:
             raise absent("where", ", ".join(lost), source, seen)
 
+    def nothing(self, example: Mapping[str, Any], source: str) -> DataError:
+        """The error of a condition that no row fulfils.
+
+        Args:
+            example: the values of some row.
+            source: the file.
+        """
+        shown = [f"{name} {_text(example[name])!r:.40}" for name in self._wanted if name in example]
+        return DataError(
+            f"no row of {source} is what where asks for",
+            allowed="its first row has " + ", ".join(shown) if shown else "",
+        )
+
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def chosen(rows: Callable[[], Iterator[T]], limit: int | None, seed: int | None) -> Iterator[T]:
+def chosen(
+    rows: Callable[[], Iterator[T]],
+    limit: int | None,
+    seed: int | None,
+    scan: Callable[[], Iterator[Any]] | None = None,
+) -> Generator[T]:
     """The first rows, or with a seed a random choice of them, in their order.
 
     The choice is that of ``Samples.take``. The rows are gone through twice for it, once to count
@@ -70,11 +92,11 @@ def chosen(rows: Callable[[], Iterator[T]], limit: int | None, seed: int | None)
         rows: begins anew at every call.
         limit: how many at most; ``None`` for all.
         seed: of the choice; ``None`` for the first ones.
+        scan: as many rows, got more cheaply, for counting.
     """
     if limit is None or seed is None:
-        return itertools.islice(rows(), limit)
-    total = sum(1 for _ in rows())
-    if total <= limit:
-        return rows()
-    kept = set(random.Random(seed).sample(range(total), limit))
-    return (row for index, row in enumerate(rows()) if index in kept)
+        yield from itertools.islice(rows(), limit)
+        return
+    total = sum(1 for _ in (scan or rows)())
+    kept = set(random.Random(seed).sample(range(total), limit)) if total > limit else range(total)
+    yield from (row for index, row in enumerate(rows()) if index in kept)

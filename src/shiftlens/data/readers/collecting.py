@@ -1,6 +1,7 @@
 """From the rows of a table to samples: filtered, chosen, and no id twice."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ class Source:
         folder: what paths of pictures are relative to.
         name: for messages.
         regular: whether every row has every column, so that the first one tells them all.
+        scan: the same rows with ``None`` for every value of bytes, where that is cheaper.
     """
 
     rows: Callable[[], Iterator[Row]]
@@ -29,6 +31,7 @@ class Source:
     folder: Path
     name: str
     regular: bool
+    scan: Callable[[], Iterator[Row]] | None = None
 
 
 def collect(
@@ -49,27 +52,34 @@ def collect(
     """
     samples: list[Sample] = []
     places: dict[str, str] = {}
-    for row in chosen(lambda: _matching(source, where), limit, seed):
-        sample = source.columns.sample(row, source.folder, prompt)
-        if sample.id in places:
-            raise DataError(
-                f"two samples have the id {sample.id!r}: {places[sample.id]} and {row.where}",
-                remedy="give every row an id of its own",
-            )
-        places[sample.id] = row.where
-        samples.append(sample)
+    kept = chosen(
+        lambda: _matching(source, where, source.rows),
+        limit,
+        seed,
+        lambda: _matching(source, where, source.scan or source.rows),
+    )
+    with closing(kept):  # the file is closed at once, also where a row is refused
+        for row in kept:
+            sample = source.columns.sample(row, source.folder, prompt)
+            if sample.id in places:
+                raise DataError(
+                    f"two samples have the id {sample.id!r}: {places[sample.id]} and {row.where}",
+                    remedy="give every row an id of its own",
+                )
+            places[sample.id] = row.where
+            samples.append(sample)
     return samples
 
 
-def _matching(source: Source, where: Where) -> Iterator[Row]:
-    seen: dict[str, Any] = {}
+def _matching(source: Source, where: Where, rows: Callable[[], Iterator[Row]]) -> Iterator[Row]:
+    seen: dict[str, Any] = {}  # every column, with its value in the first row that has it
     kept = 0
-    for row in source.rows():
+    for row in rows():
         values = row.values
         labels = values.get("labels")
         known = {**labels, **values} if isinstance(labels, dict) else values
         first = not seen
-        seen.update(dict.fromkeys(known))
+        seen = {**known, **seen} if known.keys() - seen.keys() else seen
         if first and source.regular:
             _check(source, where, seen)
         if where.matches(known):
@@ -78,7 +88,7 @@ def _matching(source: Source, where: Where) -> Iterator[Row]:
     if seen:
         _check(source, where, seen)
         if not kept:
-            raise DataError(f"no row of {source.name} is what where asks for")
+            raise where.nothing(seen, source.name)
 
 
 def _check(source: Source, where: Where, seen: dict[str, Any]) -> None:

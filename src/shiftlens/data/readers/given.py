@@ -1,18 +1,23 @@
 """Rows that Python already has: dictionaries, samples, and objects of ``datasets``."""
 
-import itertools
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from shiftlens.core.errors import DataError
+from shiftlens.data.readers.columnar import rows_of
 from shiftlens.data.readers.row import Row
 from shiftlens.data.readers.tables import json_values
 from shiftlens.data.sample import Sample
 
+_BATCH = 64
+
 
 def given_rows(source: Iterable[Any]) -> Iterator[Row]:
     """The rows of an iterable of dictionaries or samples, or of a mapping from splits to such.
+
+    Pictures of a data set of ``datasets`` are taken as they are stored, and not decoded.
 
     Raises:
         DataError: something in it is neither.
@@ -21,26 +26,35 @@ def given_rows(source: Iterable[Any]) -> Iterator[Row]:
         yield from _rows(source, "")
         return
     for split, rows in source.items():
-        if isinstance(rows, str) or not isinstance(rows, Iterable):
+        if isinstance(rows, (str, bytes, Mapping)) or not isinstance(rows, Iterable):
             raise DataError(
                 f"{split!r} does not hold rows", allowed="a mapping from splits to lists of rows"
             )
-        for row in _rows(rows, f"{split}/"):
-            yield Row(row.where, row.number, {"split": str(split), **row.values}, row.prefix)
+        for row in _rows(rows, f" of {split}"):
+            yield row.of_split(str(split))
 
 
-def _rows(source: Iterable[Any], prefix: str) -> Iterator[Row]:
-    for number, given in zip(itertools.count(1), source, strict=False):
-        where = f"row {number}" + (f" of {prefix.rstrip('/')}" if prefix else "")
+def _rows(source: Iterable[Any], of: str) -> Iterator[Row]:
+    for number, given in enumerate(_undecoded(source), start=1):
+        where = f"row {number}{of}"
         if isinstance(given, Sample):
-            values = {**asdict(given), "images": list(given.images)}
-            yield Row(where, number, values, prefix)
+            yield Row(where, number, {**asdict(given), "images": list(given.images)})
         elif isinstance(given, Mapping):
-            yield Row(where, number, json_values(_checked(given, where)), prefix)
+            yield Row(where, number, json_values(_checked(given, where)))
         else:
             raise DataError(
                 f"{where} is a {type(given).__name__}", allowed="a dictionary, or a Sample"
             )
+
+
+def _undecoded(source: Any) -> Iterable[Any]:
+    """The rows of a data set of ``datasets`` with pictures as bytes and paths; others as given."""
+    package = sys.modules.get("datasets")  # who has such an object has loaded it
+    if package is None or not isinstance(source, (package.Dataset, package.IterableDataset)):
+        return source
+    if source.features is None:  # a generator's: nothing says what its rows are, nothing decodes
+        return source
+    return rows_of(source.with_format("arrow").iter(batch_size=_BATCH))
 
 
 def _checked(given: Mapping[Any, Any], where: str) -> dict[str, Any]:

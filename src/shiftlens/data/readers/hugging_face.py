@@ -1,13 +1,14 @@
 """Data sets as Hugging Face's ``datasets`` saves them; read with pyarrow, without that package."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from shiftlens.core.errors import DataError
 from shiftlens.data.layouts.rows import field, load_object
+from shiftlens.data.readers.columnar import arrow_rows
 from shiftlens.data.readers.row import Row
-from shiftlens.data.readers.tables import json_values
 
 _STATE, _SPLITS = "state.json", "dataset_dict.json"
 
@@ -18,26 +19,29 @@ def is_saved(path: Path) -> bool:
     return one or (path / _SPLITS).is_file()
 
 
-def saved_rows(path: Path) -> Iterator[Row]:
+def saved_rows(path: Path, *, light: bool = False) -> Iterator[Row]:
     """The rows of a saved data set; of several splits, ids begin with their names.
 
     Every row of several splits has a column ``split``, unless it had one before.
+
+    Args:
+        path: the folder.
+        light: give ``None`` for every value that holds bytes.
 
     Raises:
         DataError: a file is missing, damaged or not what it should be.
     """
     if not (path / _SPLITS).is_file():
-        yield from _rows(path, "")
+        yield from _rows(path, light)
         return
     for split in field(load_object(path / _SPLITS), "splits", list, _SPLITS):
         if not isinstance(split, str) or Path(split).name != split or split in ("", ".", ".."):
             raise DataError(f"{_SPLITS}: {split!r:.60} is no name of a split")
-        for row in _rows(path / split, f"{split}/"):
-            values = {"split": split, **row.values}
-            yield Row(row.where, row.number, values, row.prefix)
+        for row in _rows(path / split, light):
+            yield row.of_split(split)
 
 
-def _rows(path: Path, prefix: str) -> Iterator[Row]:
+def _rows(path: Path, light: bool) -> Iterator[Row]:
     state = load_object(path / _STATE)
     if state.get("_indices_data_files"):
         raise DataError(
@@ -46,10 +50,10 @@ def _rows(path: Path, prefix: str) -> Iterator[Row]:
         )
     number = 0
     for name in _files(state, path):
-        for values in _arrow(path / name):
+        for row in arrow_rows(path / name, light=light):
             number += 1
             where = f"row {number} of {path.name} (in {name})"
-            yield Row(where, number, json_values(values), prefix)
+            yield replace(row, where=where, number=number)
 
 
 def _files(state: dict[str, Any], path: Path) -> Sequence[str]:
@@ -62,15 +66,3 @@ def _files(state: dict[str, Any], path: Path) -> Sequence[str]:
             allowed="names like data-00000-of-00001.arrow",
         )
     return [str(name) for name in names]
-
-
-def _arrow(file: Path) -> Iterator[dict[str, Any]]:
-    import pyarrow as pa
-
-    try:
-        with pa.memory_map(str(file)) as source, pa.ipc.open_stream(source) as batches:
-            for batch in batches:
-                for start in range(0, batch.num_rows, 256):
-                    yield from batch.slice(start, 256).to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{file} is not an Arrow file that can be read ({error})") from error

@@ -43,7 +43,9 @@ def _text(raw: bytes, where: str, longest: int, first: bool) -> str:
     try:
         return (raw.removeprefix(_MARK) if first else raw).decode("utf-8")
     except UnicodeDecodeError as error:
+        wide = first and raw[:2] in (b"\xff\xfe", b"\xfe\xff")
         raise DataError(
-            f"{where} is not UTF-8 text (byte {error.start + 1} of the line)",
+            f"{where} is not UTF-8 text "
+            + ("but UTF-16" if wide else f"(byte {error.start + 1} of the line)"),
             remedy="save the file as UTF-8",
         ) from error

@@ -17,12 +17,19 @@ class Row:
         number: which it is in its table, from 1; its id where it has none.
         values: what is in it, by column.
         prefix: of ids, where several tables are read as one (``train/``).
+        folder: what its paths are relative to, where its table lies in a folder of its own.
     """
 
     where: str
     number: int
     values: Mapping[str, Any] = field(default_factory=dict[str, Any])
     prefix: str = ""
+    folder: Path | None = None
+
+    def of_split(self, split: str) -> "Row":
+        """The same row as one of several splits; a column ``split`` of its own is kept."""
+        values = {"split": split, **self.values}
+        return Row(self.where, self.number, values, f"{split}/", self.folder)
 
 
 class Table(Protocol):

@@ -1,4 +1,4 @@
-"""JSONL, CSV, TSV and Parquet as rows."""
+"""JSONL, CSV and TSV as rows; ``columnar`` adds Parquet and Arrow."""
 
 import csv
 import datetime
@@ -15,7 +15,7 @@ from shiftlens.data.readers.row import Row, Table
 tables: Registry[Table] = Registry("kind of table")
 """Every kind of table by the ending of its files."""
 
-_BATCH = 256  # rows of a Parquet file that are held at a time
+_SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas"}
 
 
 @tables.register("jsonl")
@@ -29,12 +29,21 @@ def jsonl_rows(path: Path) -> Iterator[Row]:
 
 def _object(line: str, where: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = json.loads(line, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:  # also numbers or nesting beyond Python's limits
-        raise DataError(f"{where} is not JSON ({error})") from error
+        remedy = "one object a line, without a list around them" if line[0] == "[" else ""
+        raise DataError(f"{where} is not JSON ({error})", allowed=remedy) from error
     if not isinstance(row, dict):
         raise DataError(f"{where} is not a JSON object")
     return row
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r} stands twice")
+    return found
 
 
 @tables.register("csv")
@@ -57,7 +66,7 @@ def _separated(path: Path, delimiter: str) -> Iterator[Row]:
             if not cells:
                 continue
             if not names:
-                names = _header(cells, path)
+                names = _header(cells, path, delimiter)
                 continue
             number += 1
             where = f"row {number} of {path.name} (to line {reader.line_num})"
@@ -69,32 +78,29 @@ def _separated(path: Path, delimiter: str) -> Iterator[Row]:
                 )
             yield Row(where, number, dict(zip(names, cells, strict=True)))
     except csv.Error as error:
-        raise DataError(f"line {reader.line_num} of {path.name}: {error}") from error
+        lone = "new-line character" in str(error)  # in Python's words, for those who open files
+        raise DataError(
+            f"line {reader.line_num} of {path.name}: "
+            + ("lines end in a lone carriage return" if lone else str(error)),
+            remedy="save the file with the line ends of Unix or Windows" if lone else "",
+        ) from error
 
 
-def _header(cells: Sequence[str], path: Path) -> list[str]:
+def _header(cells: Sequence[str], path: Path, delimiter: str) -> list[str]:
     names = [cell.strip() for cell in cells]
+    other = next((mark for mark in _SEPARATORS if mark in names[0] and mark != delimiter), None)
+    if len(names) == 1 and other is not None:
+        kinds = {",": "save it with commas", "\t": "save it with tabs"}
+        raise DataError(
+            f"{path.name} seems to be separated by {_SEPARATORS[other]}: its only column would be "
+            f"{names[0]!r:.80}",
+            allowed=f"{_SEPARATORS[delimiter]} in a file that ends in {path.suffix}",
+            remedy="rename it to .tsv" if other == "\t" else kinds[delimiter],
+        )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"{path.name} has two columns {twice[0]!r}")
     return names
-
-
-@tables.register("parquet")
-def parquet_rows(path: Path) -> Iterator[Row]:
-    """The rows of a Parquet file; columns of bytes are left out, for they are no texts."""
-    from pyarrow import ArrowException
-    from pyarrow.parquet import ParquetFile
-
-    try:
-        with ParquetFile(path) as file:
-            number = 0
-            for batch in file.iter_batches(batch_size=_BATCH):
-                for values in batch.to_pylist():
-                    number += 1
-                    yield Row(f"row {number} of {path.name}", number, json_values(values))
-    except (ArrowException, OSError) as error:
-        raise DataError(f"{path} is not a Parquet file that can be read ({error})") from error
 
 
 def json_values(values: dict[str, Any]) -> dict[str, Any]:

@@ -40,11 +40,11 @@ def test_a_shuffled_one_is_read_in_its_order(tmp_path: Path) -> None:
 
 def test_splits_keep_their_rows_apart(tmp_path: Path) -> None:
     both = {name: datasets.Dataset.from_list(_ROWS[:2]) for name in ("train", "test")}
-    datasets.DatasetDict(both).save_to_disk(tmp_path / "d")
+    datasets.DatasetDict(**both).save_to_disk(tmp_path / "d")
     samples = read(tmp_path / "d", columns=_NAMES)
     assert [s.id for s in samples] == ["train/1", "train/2", "test/1", "test/2"]
     assert len(read(tmp_path / "d", columns=_NAMES, where={"split": "test"})) == 2
-    given = read(datasets.DatasetDict(both), columns=_NAMES)
+    given = read(datasets.DatasetDict(**both), columns=_NAMES)
     assert [(s.id, s.labels) for s in given] == [(s.id, s.labels) for s in samples]
 
 

@@ -1,6 +1,8 @@
 """CSV, TSV, Parquet and JSONL with columns of any name, and how they can be wrong."""
 
 import json
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from shiftlens.core.errors import DataError
+from shiftlens.data.images import open_image
 from shiftlens.data.readers.lines import lines_of
 from shiftlens.data.reading import read
+from shiftlens.data.sample import Samples
 
 _NAMES = {"image": "file", "prompt": "question", "id": "key"}
 _ROWS = [
@@ -88,10 +92,6 @@ def test_parquet_has_lists_and_moments_and_no_bytes(tmp_path: Path) -> None:
     sample = read(tmp_path / "a.parquet", where={"count": 3})[0]
     assert [Path(ref).name for ref in sample.images] == ["a.png", "b.png"]
     assert sample.labels == {"day": "2020-01-02", "count": 3}
-    embedded = {"image": {"bytes": b"png", "path": "a.png"}, "prompt": "p"}
-    pq.write_table(pa.Table.from_pylist([embedded]), tmp_path / "b.parquet")
-    with pytest.raises(DataError, match=r"row 1 of b.parquet: the picture is embedded"):
-        read(tmp_path / "b.parquet")
     _write(tmp_path / "c.parquet", "no table")
     with pytest.raises(DataError, match=r"c.parquet is not a Parquet file"):
         read(tmp_path / "c.parquet")
@@ -114,7 +114,7 @@ def test_parquet_has_lists_and_moments_and_no_bytes(tmp_path: Path) -> None:
         ("prompt,images\np,[1]\n", "images a list of paths"),
         ("prompt,image\np,../../etc/passwd\n", r"'../../etc/passwd' leads out of"),
         ("prompt,image\np,a/../../b.png\n", r"'a/../../b.png' leads out of"),
-        ("prompt,image\np,a\0b\n", r"is no path of a picture|NUL"),
+        ("prompt,image\np,a\0b\n", r"'a.x00b', which is no path"),
     ],
 )
 def test_a_bad_table_is_named(tmp_path: Path, text: str | bytes, message: str) -> None:
@@ -169,5 +169,89 @@ def test_links_that_run_in_circles_are_survived(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         read(tmp_path / "self.png", prompt="?")
     path = _write(tmp_path / "b.csv", "prompt,image\np,self.png\n")
-    with pytest.raises(DataError, match="is no path of a picture"):
+    (sample,) = read(path)
+    with pytest.raises(DataError, match=r"self.png"):  # where a harvest sets it aside
+        open_image(sample.images[0])
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ('{"prompt": "p", "prompt": "q"}', "the key 'prompt' stands twice"),
+        ('[{"prompt": "p"},', "without a list around them"),
+        ('{"prompt": "half \\ud800"}', r"line 1 of a.jsonl: the prompt .*no text that UTF-8"),
+        ('{"prompt": "p", "id": "\\udc00"}', "the id .*no text that UTF-8"),
+        ('{"prompt": "p", "id": [1]}', r"id is \[1\]"),
+        ('{"prompt": "p", "id": true}', "id is True"),
+        ('{"prompt": "p", "image": ""}', "the path of a picture is empty"),
+        ('{"prompt": "p", "image": "a\\u0000b"}', "'a.x00b', which is no path"),
+        ('{"prompt": "p", "images": [null]}', "images a list of paths"),
+        ('{"prompt": "p", "images": [{"bytes": null, "path": null}]}', "neither bytes nor a path"),
+        ('{"prompt": "p", "image": "a", "images": ["b"]}', "has image and images"),
+    ],
+)
+def test_a_bad_row_of_jsonl_is_named(tmp_path: Path, row: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(_write(tmp_path / "a.jsonl", row + "\n"))
+
+
+def test_what_is_null_is_as_good_as_absent(tmp_path: Path) -> None:
+    keys = ("id", "image", "images", "response", "labels", "system", "max_new_tokens")
+    given = {**dict.fromkeys(keys), "prompt": "p"}
+    path = _write(tmp_path / "a.jsonl", json.dumps(given) + "\n" + json.dumps({"prompt": "p"}))
+    first, second = read(path)
+    assert (first.id, second.id) == ("1", "2")
+    assert replace(first, id="2") == second
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image;prompt\na;b\n", r"a.csv seems to be separated by semicolons: .*'image;prompt'"),
+        ("image\tprompt\na\tb\n", r"separated by tabs(?s:.)*rename it to .tsv"),
+        ("image,prompt\ra,b\r", "lines end in a lone carriage return"),
+        ("image,prompt\na,b\n".encode("utf-16"), "not UTF-8 text but UTF-16"),
+    ],
+)
+def test_what_spreadsheets_write_is_said(tmp_path: Path, text: str | bytes, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(_write(tmp_path / "a.csv", text))
+    assert [s.prompt for s in read(_write(tmp_path / "b.csv", "prompt\na;b\n"))] == ["a;b"]
+
+
+def test_two_columns_of_pictures_need_a_choice(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.csv", 'prompt,image,images\np,a.png,"[""b.png""]"\n')
+    with pytest.raises(DataError, match="has image and images"):
         read(path)
+    assert Path(read(path, columns={"images": "images"})[0].images[0]).name == "b.png"
+    sample = read(path, columns={"image": "image"})[0]
+    assert (Path(sample.images[0]).name, sample.labels) == ("a.png", {"images": '["b.png"]'})
+    with pytest.raises(DataError, match="columns names image and images"):
+        read(path, columns={"image": "images", "images": "image"})
+
+
+def test_an_address_is_left_as_it_is(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.csv", "prompt,image\np,https://x.org/a/../../b.png\n")
+    (sample,) = read(path)
+    assert sample.images == ("https://x.org/a/../../b.png",)
+    other = replace(sample, images=("https://x.org/c.png",))
+    assert Samples([sample]).fingerprint != Samples([other]).fingerprint
+
+
+def test_a_condition_that_nothing_fulfils_shows_a_row(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.csv", "prompt,x\na,1.0\n")
+    with pytest.raises(DataError, match=r"no row of a.csv is .*\n  its first row has x '1.0'"):
+        read(path, where={"x": 1})
+
+
+def test_memory_is_flat_in_the_rows(tmp_path: Path) -> None:
+    """10 of 800 rows of 50,000 letters: a list of them would hold 40 MB."""
+    row = json.dumps({"prompt": "p" * 50_000, "labels": {"x": 1}}) + "\n"
+    path = _write(tmp_path / "a.jsonl", row * 800)
+    tracemalloc.start()
+    try:
+        assert len(read(path, limit=10, seed=1, where={"x": 1})) == 10
+        highest = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert highest < 4e6
