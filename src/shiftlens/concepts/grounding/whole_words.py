@@ -8,7 +8,7 @@ the words that a model says, cut by its own tokenizer.
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -21,6 +21,7 @@ from shiftlens.activations.words.stop_words import STOP_WORDS
 _ANCHORS = ("the", "a", "1", ".")
 _JOINERS = "\u200c\u200d"  # inside of words of Persian, Hindi, Malayalam
 _FIRST_UNSPACED = "\u0e00"  # no script without spaces lies before it
+_BULK = 4096  # tokens decoded at once
 _PROBES = 97  # tokens on which decoding in bulk must agree with the tokenizer's own
 
 
@@ -242,24 +243,24 @@ def _anchor(tokenizer: Any) -> list[int]:
     return []
 
 
-def _decoded(tokenizer: Any, anchor: list[int], numbers: Sequence[int]) -> list[str]:
+def _decoded(tokenizer: Any, anchor: list[int], numbers: Sequence[int]) -> Iterator[str]:
     """Every token decoded behind the anchor: in bulk where that gives the same, otherwise singly.
 
     The tokenizer's own decoding costs a second for 150,000 tokens, its compiled part a tenth.
     """
-    rows = [[*anchor, number] for number in numbers]
     compiled = getattr(tokenizer, "backend_tokenizer", None)
 
     def singly(some: list[list[int]]) -> list[str]:
         return [tokenizer.decode(one, clean_up_tokenization_spaces=False) for one in some]
 
-    if compiled is None:
-        return singly(rows)
-    step = max(1, len(rows) // _PROBES)
-    probes = rows[::step]
-    if compiled.decode_batch(probes, skip_special_tokens=False) != singly(probes):
-        return singly(rows)
-    return compiled.decode_batch(rows, skip_special_tokens=False)
+    def in_bulk(some: list[list[int]]) -> list[str]:
+        return [] if compiled is None else compiled.decode_batch(some, skip_special_tokens=False)
+
+    probes = [[*anchor, number] for number in numbers[:: max(1, len(numbers) // _PROBES)]]
+    decode = in_bulk if in_bulk(probes) == singly(probes) else singly
+    for start in range(0, len(numbers), _BULK):
+        # Few lists at once: a hundred thousand of them would be walked by the garbage collector.
+        yield from decode([[*anchor, number] for number in numbers[start : start + _BULK]])
 
 
 def _first_tokens(tokenizer: Any, words: Sequence[str]) -> list[int | None]:

@@ -5,8 +5,9 @@ read around the mean state mu: the tokens that rise most in head(final_norm(mu +
 head(final_norm(mu)) (Parekh et al. 2024, section 3.3; the norm and the mean are ours).
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Any
 
 import torch
@@ -144,22 +145,17 @@ class Choice:
                 empty or cannot be said, or the stop words leave nothing.
         """
         known = words_of(readout)
-        pairs = (
-            zip(known.ids, known.words(lexicon), strict=True)
-            if words is None
-            else _asked(known, words)
-        )
-        some = [(number, word) for number, word in pairs if word]
-        if not some:
+        ids, said = (known.ids, known.words(lexicon)) if words is None else _asked(known, words)
+        if not any(said):
             raise GroundingError("no token of this vocabulary can stand as a word")
         silent = stopped(stop_words)
-        left = [one for one in some if not silent or key_of(one[1]) not in silent]
-        if not left:
+        left = [bool(one) and not (silent and key_of(one) in silent) for one in said]
+        if not any(left):
             raise GroundingError(
-                f"the stop words leave none of {len({word for _, word in some})} words",
+                f"the stop words leave none of {len(set(filter(None, said)))} words",
                 remedy="give fewer stop words",
             )
-        return cls(torch.tensor([one for one, _ in left]), tuple(word for _, word in left))
+        return cls(torch.tensor(list(compress(ids, left))), tuple(compress(said, left)))
 
     def top(self, scores: Scores, n: int) -> WordLists:
         """The n best words of each row of scores (k, v), best first; fewer where there are fewer.
@@ -169,7 +165,9 @@ class Choice:
         """
         # A head may be narrower than its tokenizer: added tokens have no column.
         inside = self.ids < scores.shape[1]
-        places = inside.nonzero()[:, 0].tolist()
+        places: Sequence[int] = (
+            range(len(inside)) if bool(inside.all()) else inside.nonzero()[:, 0].tolist()
+        )
         mine = scores[:, self.ids[inside].to(scores.device)]
         m = min(len(places), _MORE * n)
         best = mine.topk(m, dim=1)
@@ -187,7 +185,7 @@ class Choice:
             lists.append(found)
         return tuple(lists)
 
-    def _distinct(self, order: Iterable[int], places: list[int], n: int) -> tuple[str, ...]:
+    def _distinct(self, order: Iterable[int], places: Sequence[int], n: int) -> tuple[str, ...]:
         kept: dict[str, str] = {}
         for at in order:
             word = self.words[places[at]]
@@ -263,8 +261,8 @@ def in_parts(vectors: Vectors, v: int) -> Iterator[Vectors]:
     yield from vectors.split(max(1, _VALUES // max(1, v)))
 
 
-def _asked(known: Vocabulary, words: Collection[str]) -> Iterator[tuple[int, str]]:
-    """Tokens that stand for the words of a list: every spelling of the word itself, or its first.
+def _asked(known: Vocabulary, words: Collection[str]) -> tuple[list[int], list[str]]:
+    """Tokens that stand for the words of a list, and which: every spelling of it, or its first.
 
     Raises:
         GroundingError: there are none, or some cannot be said.
@@ -283,8 +281,8 @@ def _asked(known: Vocabulary, words: Collection[str]) -> Iterator[tuple[int, str
         first = firsts.get(key)
         begins = key if first is None else known.keys[known.places[first]]
         groups.setdefault(begins, []).append(word)
-    for begins, some in groups.items():
-        yield from ((number, "/".join(some)) for number in tokens[begins])
+    pairs = [(number, "/".join(groups[key])) for key in groups for number in tokens[key]]
+    return [number for number, _ in pairs], [word for _, word in pairs]
 
 
 def _require_said(mute: list[str]) -> None:
