@@ -16,6 +16,7 @@ from shiftlens.activations.writing import Share, being_written, check_share, pen
 from shiftlens.core.errors import DataError, MismatchError, SiteError
 from shiftlens.core.executor import Executor, SerialExecutor
 from shiftlens.core.progress import Progress, Silent
+from shiftlens.data.loading import check_decoders
 from shiftlens.data.sample import Samples
 from shiftlens.models.decoding import check_options
 from shiftlens.models.model import Model, Response
@@ -43,6 +44,8 @@ def harvest(
     generation: Mapping[str, Any] | None = None,
     stop_at_word: bool = False,
     part: Share | None = None,
+    decoders: int = 0,
+    remote: bool = False,
 ) -> ActivationStore: ...
 @overload
 def harvest(
@@ -62,6 +65,8 @@ def harvest(
     generation: Mapping[str, Any] | None = None,
     stop_at_word: bool = False,
     part: Share | None = None,
+    decoders: int = 0,
+    remote: bool = False,
 ) -> list[ActivationStore]: ...
 def harvest(
     models: Model | Sequence[Model],
@@ -80,6 +85,8 @@ def harvest(
     generation: Mapping[str, Any] | None = None,
     stop_at_word: bool = False,
     part: Share | None = None,
+    decoders: int = 0,
+    remote: bool = False,
 ) -> ActivationStore | list[ActivationStore]:
     """Harvest states; a run that was interrupted goes on where it stopped.
 
@@ -108,23 +115,28 @@ def harvest(
         part: ``(2, 4)`` runs the second quarter of the shards and leaves the others to other
             processes or machines that write the same directory; in any order, and again after a
             kill. The one that ends last finishes the store, which is the same to the byte.
+        decoders: how many processes decode the pictures of the next batch while the models work on
+            this one; with 0, this process does it in between. The states are the same.
+        remote: fetch pictures whose reference is an address (``https://...``). They are fetched
+            again by every run, and what is under an address may have changed by then.
 
     Returns:
         the store, or one a model. With ``part`` it may not be ``complete`` yet, and is not read.
 
     Raises:
-        DataError: no samples, samples without the response to be given, or nothing was selected
-            in any of them.
+        DataError: no samples, samples without the response to be given, a number of decoders that
+            is not possible, or nothing was selected in any of them.
         SiteError: a layer that a model does not have, or ``stop_at_word`` with a site that is not
             about the first occurrence of a word.
         MismatchError: ``out`` holds a store of another model, site, or data.
-        MachineError: the disk is full, and what was finished is kept; or another process writes
-            there.
+        MachineError: the disk is full, and what was finished is kept; another process writes
+            there; or processes that decode cannot be started.
     """
     several = not isinstance(models, Model)
     chosen = tuple(models) if several else (models,)
     _check(chosen, samples, response, batch_size, part_size)
     share = check_share(part)
+    check_decoders(decoders)
     _check_said(chosen, samples, response, said)
     resolved = site.resolve(chosen[0])
     roots = tuple(Path(out) / m.label for m in chosen) if several else (Path(out),)
@@ -138,6 +150,7 @@ def harvest(
         # Named only where they are meant: every earlier store keeps its identity.
         **({"generation": asked} if asked else {}),
         **({"stop_at_word": True} if stop_at_word else {}),
+        **({"remote": True} if remote else {}),
     }
     wanted = [
         partial(
@@ -152,8 +165,9 @@ def harvest(
     listener = progress or Silent()
     sizes = max_new_tokens, batch_size
     job = Job(
-        chosen, roots, resolved, response, *sizes, listener, said, asked or None, stop_at_word
-    )
+        chosen, roots, resolved, response, *sizes, listener, said, asked or None, stop_at_word,
+        decoders, remote,
+    )  # fmt: skip
     with being_written(wanted, share) as manifests:
         run_parts(job, manifests, samples, part_size, executor or SerialExecutor(), share)
     stores = [ActivationStore(manifest) for manifest in manifests]

@@ -28,6 +28,7 @@ from shiftlens.core.executor import Executor, SerialExecutor
 from shiftlens.core.manifest import digest, read_json, sha256_file, write_json
 from shiftlens.core.progress import Progress, Silent
 from shiftlens.data.images import open_image
+from shiftlens.data.loading import check_decoders
 from shiftlens.data.sample import Samples
 from shiftlens.models.adapters import is_adapter
 from shiftlens.models.checkpoints import Placement, load_checkpoint, load_skeleton
@@ -86,6 +87,7 @@ class _Plan:
     allow_empty: bool
     executor: Executor | None
     progress: Progress | None
+    decoders: int
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -106,6 +108,7 @@ class _Plan:
             allow_empty=self.allow_empty,
             executor=self.executor,
             progress=self.progress,
+            decoders=self.decoders,
         )
 
 
@@ -130,6 +133,7 @@ def harvest_pair(
     tuned_dtype: str | torch.dtype | None = None,
     revision: str | None = None,
     tuned_revision: str | None = None,
+    decoders: int = 0,
 ) -> tuple[ActivationStore, ActivationStore]:
     """Harvest a base and its fine-tune with one model in memory at a time.
 
@@ -142,8 +146,8 @@ def harvest_pair(
         base: the original model, named as in ``load_model``.
         tuned: a full model of the same architecture and vocabulary, or an adapter.
         samples, site, response, max_new_tokens, batch_size, part_size, allow_empty, executor,
-            progress: as in ``harvest``. With response "base" the fine-tune is given the base's
-            responses, which are read from its store.
+            progress, decoders: as in ``harvest``. With response "base" the fine-tune is given the
+            base's responses, which are read from its store.
         out: a directory; the stores are ``out/base`` and ``out/tuned``, the proof that they belong
             together is in ``out/pair.json``.
         device, dtype, attention, allow, tuned_dtype, revision, tuned_revision: as in ``load_pair``.
@@ -166,12 +170,15 @@ def harvest_pair(
                 remedy="harvest([base, tuned], ...) takes models that are in memory already",
             )
     harvesting.check_asked(samples, response, batch_size, part_size)
+    check_decoders(decoders)
     sizes: dict[str, Any] = {
         "max_new_tokens": max_new_tokens,
         "batch_size": batch_size,
         "part_size": part_size,
     }
-    plan = _Plan(samples, site, Path(out), response, sizes, allow_empty, executor, progress)
+    plan = _Plan(
+        samples, site, Path(out), response, sizes, allow_empty, executor, progress, decoders
+    )
     if is_adapter(locate(str(tuned), tuned_revision)[0]):
         models = load_pair(
             base, tuned, device=device, dtype=dtype, attention=attention, allow=allow,
@@ -179,7 +186,7 @@ def harvest_pair(
         )  # fmt: skip
         first, second = harvest(
             models, samples, site, out, response=response, **sizes, allow_empty=allow_empty,
-            executor=executor, progress=progress,
+            executor=executor, progress=progress, decoders=decoders,
         )  # fmt: skip
         return first, second
     ours = _Source(str(base), "base", Placement(device, dtype, attention), revision)
@@ -270,7 +277,8 @@ def _on_text_of(first: ActivationStore, model: Model, plan: _Plan) -> Activation
     }
     limit, batch = plan.sizes["max_new_tokens"], plan.sizes["batch_size"]
     job = Job(
-        (model,), (root,), resolved, "base", limit, batch, plan.progress or Silent(), said
+        (model,), (root,), resolved, "base", limit, batch, plan.progress or Silent(), said,
+        decoders=plan.decoders,
     )  # fmt: skip
     begin = partial(harvesting.begin_manifest, root, identity, model, plan.samples)
     with being_written([begin]) as manifests:

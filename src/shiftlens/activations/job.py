@@ -24,3 +24,5 @@ class Job:
     said: Mapping[str, Response] | None = None
     options: Mapping[str, Any] | None = None
     stop_at_word: bool = False
+    decoders: int = 0
+    remote: bool = False

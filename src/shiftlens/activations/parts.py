@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from typing import Any, cast
 
 import torch
@@ -20,6 +21,8 @@ from shiftlens.activations.selections.response import Word
 from shiftlens.activations.selections.selection import Failed, Missed, Pick, Said
 from shiftlens.activations.site import Site
 from shiftlens.core.errors import DataError
+from shiftlens.data.images import Opening
+from shiftlens.data.loading import Loaded, loading
 from shiftlens.data.sample import Sample
 from shiftlens.models.generation import decode
 from shiftlens.models.model import Model, Response
@@ -51,8 +54,10 @@ def harvest_part(job: Job, part: tuple[int, Sequence[Sample]]) -> tuple[int, lis
     number, samples = part
     tables = [_Table() for _ in job.models]
     quarantine: list[dict[str, str]] = []
-    for start in range(0, len(samples), job.batch_size):
-        _batch(job, samples[start : start + job.batch_size], tables, quarantine)
+    opening = Opening(remote=job.remote)
+    with loading(samples, decoders=job.decoders, ahead=job.batch_size, opening=opening) as loaded:
+        for _ in range(0, len(samples), job.batch_size):
+            _batch(job, list(islice(loaded, job.batch_size)), tables, quarantine)
     entries = [
         write_part(root, number, table.rows, table.shard(), table.counts, quarantine)
         for root, table in zip(job.roots, tables, strict=True)
@@ -61,17 +66,17 @@ def harvest_part(job: Job, part: tuple[int, Sequence[Sample]]) -> tuple[int, lis
 
 
 def _batch(
-    job: Job, samples: Sequence[Sample], tables: list[_Table], quarantine: list[dict[str, str]]
+    job: Job, batch: Sequence[Loaded], tables: list[_Table], quarantine: list[dict[str, str]]
 ) -> None:
-    """Open and process each picture once, let every model answer, keep what the site selects."""
+    """Process each picture once, let every model answer, keep what the site selects."""
     readable: list[Sample] = []
     turns: list[Turn] = []
-    for sample in samples:
+    for one in batch:
         try:
-            turns.append(Turn.of(sample))
-            readable.append(sample)
+            turns.append(Turn.of(one.sample, one.pictures()))
+            readable.append(one.sample)
         except DataError as error:
-            _refuse(sample, str(error), tables, quarantine)
+            _refuse(one.sample, str(error), tables, quarantine)
     refused: dict[int, str] = {}
 
     def run(rows: Sequence[int]) -> list[Caught]:
@@ -84,7 +89,7 @@ def _batch(
         _note_absent(kept, all_caught, quarantine)
     for at, reason in refused.items():
         _refuse(readable[at], reason, tables, quarantine)
-    job.progress.advance(len(samples))
+    job.progress.advance(len(batch))
 
 
 def _refuse(

@@ -63,6 +63,12 @@ def harvest(
     part: Annotated[
         str, typer.Option(help="2/8: the second of eight shares; any order, any machine.")
     ] = "",
+    decoders: Annotated[
+        int, typer.Option(help="Processes that decode pictures ahead; 0: this one in between.")
+    ] = 0,
+    remote_images: Annotated[
+        bool, typer.Option("--remote-images", help="Fetch pictures named by https:// addresses.")
+    ] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, mps.")] = None,
     dtype: Annotated[
         str | None, typer.Option(help="Of the weights: float32, bfloat16, float16.")
@@ -103,7 +109,12 @@ def harvest(
         return
     from shiftlens.activations.recognising import finished, note_request, request_key
 
-    options = {"response": response, "max_new_tokens": max_new_tokens, "batch_size": batch_size}
+    options: dict[str, Any] = {
+        "response": response,
+        "max_new_tokens": max_new_tokens,
+        "batch_size": batch_size,
+        **({"remote": True} if remote_images else {}),
+    }
     site = None if chosen is None else chosen.describe()
     asked_for = {**options, "site": site, "layers": layers, "device": device, "dtype": dtype}
     key = request_key((model, adapter, tuned), asked, asked_for)
@@ -116,6 +127,7 @@ def harvest(
             layers,
             out,
             part=share,
+            decoders=decoders,
             progress=progress(quiet=quiet or as_json),
             **options,
         )

@@ -36,7 +36,17 @@ class Loaded:
 
     sample: Sample
     images: tuple[Image, ...] = ()
-    reason: str | None = None
+    reason: DataError | None = None
+
+    def pictures(self) -> tuple[Image, ...]:
+        """The pictures.
+
+        Raises:
+            DataError: the reason.
+        """
+        if self.reason is not None:
+            raise self.reason
+        return self.images
 
 
 @contextmanager
@@ -62,11 +72,9 @@ def loading(
         DataError: a number that is not possible. What is wrong with a sample is its ``reason``.
         MachineError: the processes cannot be started.
     """
-    if decoders < 0 or ahead < 1:
-        raise DataError(
-            f"{decoders} processes that decode {ahead} samples ahead",
-            allowed="0 or more processes, 1 or more samples",
-        )
+    check_decoders(decoders)
+    if ahead < 1:
+        raise DataError(f"{ahead} samples decoded ahead", allowed="1 or more")
     opening = replace(opening, max_pixels=pixels_allowed(opening))
     if not decoders:
         yield (_opened_here(sample, opening) for sample in samples)
@@ -78,11 +86,24 @@ def loading(
         pool.close()
 
 
+def check_decoders(decoders: int) -> None:
+    """Refuse a number of processes that is not possible.
+
+    Raises:
+        DataError: it is below 0.
+    """
+    if decoders < 0:
+        raise DataError(
+            f"{decoders} processes that decode pictures",
+            allowed="0 (this process decodes) or more",
+        )
+
+
 def _opened_here(sample: Sample, opening: Opening) -> Loaded:
     try:
         return Loaded(sample, tuple(open_image(ref, opening) for ref in sample.images))
     except DataError as error:
-        return Loaded(sample, reason=str(error))
+        return Loaded(sample, reason=error)
 
 
 class _Pool:
@@ -135,7 +156,7 @@ def _collected(sample: Sample, opened: list[Future[Image]]) -> Loaded:
     try:
         return Loaded(sample, tuple(one.result() for one in opened))
     except DataError as error:
-        return Loaded(sample, reason=str(error))
+        return Loaded(sample, reason=error)
 
 
 class _Decoder:

@@ -49,8 +49,12 @@ class Turn:
     limit: int | None = None
 
     @staticmethod
-    def of(sample: Sample) -> "Turn":
+    def of(sample: Sample, images: "Sequence[Image] | None" = None) -> "Turn":
         """A sample with its pictures opened.
+
+        Args:
+            sample: the sample.
+            images: its pictures, where they are open already.
 
         Raises:
             DataError: a picture cannot be read, or the sample holds neither text nor picture.
@@ -60,8 +64,9 @@ class Turn:
                 f"sample {sample.id!r} has neither a prompt nor a picture",
                 allowed="a prompt, a picture, or both",
             )
-        images = tuple(open_image(ref) for ref in sample.images)
-        return Turn(sample.prompt, images, sample.system, sample.id, sample.max_new_tokens)
+        if images is None:
+            images = [open_image(ref) for ref in sample.images]
+        return Turn(sample.prompt, tuple(images), sample.system, sample.id, sample.max_new_tokens)
 
 
 @dataclass(frozen=True)

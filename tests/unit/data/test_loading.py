@@ -62,7 +62,7 @@ def _seen(found: list[Loaded]) -> list[tuple[str, list[tuple[object, str]], str 
         (
             one.sample.id,
             [((i.mode, i.size, str(i.info)), digest(i)) for i in one.images],
-            one.reason,
+            None if one.reason is None else str(one.reason),
         )
         for one in found
     ]
@@ -198,7 +198,7 @@ def test_a_picture_that_kills_twice_is_to_blame_itself(
         reasons = {one.sample.id: one.reason for one in found}
     assert (reasons["0"] is None) == (times == 1)
     if times == 2:
-        assert "2 processes died of it (SIGKILL)" in (reasons["0"] or "")
+        assert "2 processes died of it (SIGKILL)" in (str(reasons["0"]))
     assert reasons["1"] is None
 
 
@@ -247,7 +247,7 @@ def test_formats_of_this_process_alone_are_read_here(
 
     sample = Sample("a", "what ?", (str(tmp_path / "odd.png"),))
     with loading([sample], decoders=1) as found:
-        assert "not a picture" in (next(found).reason or "")
+        assert "not a picture" in str(next(found).reason)
     for name, value in (("ID", [*Image.ID]), ("OPEN", {**Image.OPEN})):
         monkeypatch.setattr(Image, name, value)
     Image.register_open("OURS", ours, lambda prefix: prefix.startswith(b"OURS"))
@@ -262,14 +262,14 @@ def test_a_lower_limit_counts_in_other_processes(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 30 * 20)
     for decoders in (0, 1):
         with loading(samples, decoders=decoders) as found:
-            reasons = {one.sample.id: one.reason or "" for one in found}
+            reasons = {one.sample.id: str(one.reason or "") for one in found}
         assert "up to 600 pixels" in reasons["1"]
         assert reasons["0"] == ""
 
 
 @pytest.mark.parametrize(("decoders", "ahead"), [(-1, 4), (2, 0)])
 def test_numbers_that_are_not_possible(decoders: int, ahead: int) -> None:
-    with pytest.raises(DataError, match="processes that decode"):
+    with pytest.raises(DataError, match=r"processes that decode|decoded ahead"):
         with loading([], decoders=decoders, ahead=ahead):
             pass
 
