@@ -7,6 +7,7 @@ from shiftlens.activations.journal import journals
 from shiftlens.activations.manifest import Manifest, has_manifest, read_manifest, require_same
 from shiftlens.core.errors import DataError
 from shiftlens.core.locking import briefly_locked, locked, remove_locks
+from shiftlens.core.manifest import remove_leftovers
 
 Share = tuple[int, int]
 """``(2, 4)``: the second of four shares of a run's parts; ``(1, 1)`` is the whole run."""
@@ -87,7 +88,10 @@ def _begun(wanted: Manifest, share: Share) -> Manifest:
         if manifest is None:
             wanted.write()
             manifest = wanted
-    manifest.writer = "" if share == (1, 1) else f"{share[0]}-of-{share[1]}"
+    if share == (1, 1):  # and nobody else is writing
+        remove_leftovers(manifest.root)
+    else:
+        manifest.writer = f"{share[0]}-of-{share[1]}"
     return manifest
 
 
@@ -96,7 +100,8 @@ def _conclude(manifest: Manifest) -> None:
     with briefly_locked(manifest.root):
         found = read_manifest(manifest.root, manifest.kind)
         if len(found.parts) == found.n_parts:
+            remove_leftovers(found.root)
             if found.open or journals(found.root):  # also what a kill left behind a finished one
                 found.finish()
-            remove_locks(manifest.root)
+            remove_locks(found.root)
     manifest.parts, manifest.open = found.parts, found.open

@@ -80,6 +80,16 @@ def replacing(path: Path) -> Generator[Path]:
         raise
 
 
+def remove_leftovers(root: Path) -> None:
+    """Take away what writers in a directory had not renamed when they were killed.
+
+    Nobody else may be writing there. What cannot be removed stays: it counts for nothing.
+    """
+    for file in root.glob(".*.tmp"):
+        with suppress(OSError):
+            file.unlink()
+
+
 def sync_file(path: Path) -> None:
     """Force a file's bytes to the disk."""
     with path.open("rb") as stream:

@@ -11,6 +11,7 @@ from shiftlens.core.errors import StoreError
 from shiftlens.core.manifest import (
     digest,
     read_json,
+    remove_leftovers,
     replacing,
     sha256_file,
     write_atomic,
@@ -50,6 +51,14 @@ def test_a_crash_before_the_first_file_leaves_none(tmp_path: Path) -> None:
     with pytest.raises(_Crash), replacing(tmp_path / "file.bin"):
         raise _Crash
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_kill_left_is_taken_away_and_nothing_else(tmp_path: Path) -> None:
+    for name in (".file.bin.k2j4.tmp", "file.bin", "notes.tmp", ".hidden", ".lock-1-of-1"):
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path)
+    left = sorted(one.name for one in tmp_path.iterdir())
+    assert left == [".hidden", ".lock-1-of-1", "file.bin", "notes.tmp"]
 
 
 def test_twin_writing_in_place_loses_the_old_file(tmp_path: Path) -> None:
