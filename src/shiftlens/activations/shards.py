@@ -20,7 +20,7 @@ Numbers = NDArray[np.int64]
 """Numbers of rows."""
 
 _MAPPED = 4096  # files that stay mapped; a process may have 65,530 mappings on Linux
-_FEW = 8  # rows a file, below which they are copied one by one
+_LONG = 8  # rows in a run, from which on runs are copied rather than rows
 
 
 class Shards:
@@ -70,18 +70,49 @@ class Shards:
         shards = np.searchsorted(self.starts, rows, side="right") - 1
         places = rows - self.starts[shards]
         like = self._held(int(shards[0]) if len(rows) else 0, name)
-        found = torch.empty(len(rows), like.shape[1], dtype=like.dtype)
-        target = _bytes(found)
-        if len(rows) < _FEW * len(self.paths):
-            for at, (shard, place) in enumerate(zip(shards.tolist(), places.tolist(), strict=True)):
-                target[at] = self._held_bytes(shard, name, like)[place]
-            return found
+        if not len(rows):
+            return torch.empty(0, like.shape[1], dtype=like.dtype)
+        # NumPy asks for large pages where torch does not: half the time goes into small ones.
+        found = np.empty((len(rows), like.shape[1] * like.itemsize), np.uint8)
+        runs = np.flatnonzero((np.diff(shards) != 0) | (np.diff(places) != 1)) + 1
+        if len(runs) * _LONG < len(rows):
+            self._copy_runs(found, shards, places, [0, *runs.tolist()], name, like)
+        else:
+            self._copy_by_file(found, shards, places, name, like)
+        return torch.from_numpy(found).view(like.dtype)
+
+    def _copy_runs(
+        self,
+        found: NDArray[np.uint8],
+        shards: Numbers,
+        places: Numbers,
+        begins: list[int],
+        name: str,
+        like: Tensor,
+    ) -> None:
+        """Rows that lie together and are wanted together, each run in one piece."""
+        first = zip(shards[begins].tolist(), places[begins].tolist(), strict=True)
+        ends = [*begins[1:], len(found)]
+        for begin, end, (shard, place) in zip(begins, ends, first, strict=True):
+            source = self._held_bytes(shard, name, like)
+            found[begin:end] = source[place : place + end - begin]
+
+    def _copy_by_file(
+        self,
+        found: NDArray[np.uint8],
+        shards: Numbers,
+        places: Numbers,
+        name: str,
+        like: Tensor,
+    ) -> None:
+        """All rows of a file at once, each as one piece of memory."""
+        piece = np.dtype((np.void, found.shape[1]))
+        target = found.view(piece)[:, 0]
         order = np.argsort(shards, kind="stable")
         cuts = np.flatnonzero(np.diff(shards[order])) + 1
         for chosen in np.split(order, cuts):
-            source = self._held_bytes(int(shards[chosen[0]]), name, like)
+            source = self._held_bytes(int(shards[chosen[0]]), name, like).view(piece)[:, 0]
             target[chosen] = source[places[chosen]]
-        return found
 
     def _held(self, number: int, name: str) -> Tensor:
         """A mapping that stays, for copying from."""
@@ -100,9 +131,4 @@ class Shards:
                 f"{self.paths[number]} holds {states.dtype} of width {states.shape[1]}",
                 allowed=f"{like.dtype} of width {like.shape[1]}, as in the other shards",
             )
-        return _bytes(states)
-
-
-def _bytes(states: Tensor) -> NDArray[np.uint8]:
-    """The bytes of each row: NumPy copies single rows faster, but knows no bfloat16."""
-    return states.view(torch.uint8).numpy()
+        return states.view(torch.uint8).numpy()  # NumPy knows no bfloat16

@@ -53,13 +53,14 @@ def test_every_way_to_read_is_exact(tmp_path: Path, dtype: torch.dtype, n_shards
     assert numpy.tobytes() == expected.numpy().tobytes()
 
 
-@pytest.mark.parametrize("few", [1, 8, 10_000], ids=["grouped", "as it is", "one by one"])
+@pytest.mark.parametrize("long", [0, 8, 10_000], ids=["in runs", "as it is", "by file"])
 def test_rows_come_in_the_order_given(
-    store: ActivationStore, states: torch.Tensor, monkeypatch: pytest.MonkeyPatch, few: int
+    store: ActivationStore, states: torch.Tensor, monkeypatch: pytest.MonkeyPatch, long: int
 ) -> None:
-    """Both ways to copy, and rows that are named twice."""
-    monkeypatch.setattr(shards, "_FEW", few)
-    order = np.random.default_rng(0).integers(0, N, 100)
+    """Both ways to copy, runs within a file and over its end, and rows that are named twice."""
+    monkeypatch.setattr(shards, "_LONG", long)
+    drawn = np.random.default_rng(0).integers(0, N, 100)
+    order = np.concatenate([drawn, np.arange(5, 20), [7, 7, 6, 5], np.arange(N)])
     for rows in (order, order.tolist(), torch.from_numpy(order), order.astype(np.uint8)):
         assert torch.equal(store.gather(rows), states[order])
     assert store.gather([]).shape == (0, D)
