@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-
+from shiftlens.cli.data_options import ColumnsOption, Rows, WhereOption, rows_option
 from shiftlens.cli.terminal import console, print_json, progress
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def diff(
         int | None,
         typer.Option("--n", "-n", help="How many samples; all of them, or 1500 of the world."),
     ] = None,
+    where: WhereOption = None,
+    columns: ColumnsOption = "",
     seed: Annotated[int, typer.Option(help="Of samples, cuts, learners and refits.")] = 0,
     draws: Annotated[int, typer.Option(help="Refits behind the intervals.")] = 200,
     max_new_tokens: Annotated[int, typer.Option(help="Where an answer is cut off.")] = 64,
@@ -84,8 +86,9 @@ def diff(
 
     Example: shiftlens diff world:base world:places world:captions --margin 0.5 --words person
     """
-    from shiftlens.cli.diff_inputs import placebo_paths
     from shiftlens.study.diff.settings import DiffSettings
+
+    from shiftlens.cli.diff_inputs import placebo_paths
 
     if placebo and margin is not None:
         raise typer.BadParameter(
@@ -106,13 +109,14 @@ def diff(
         seed=seed,
     )
     models = [base, tuned, *placebo_paths(placebo or ())]
+    rows = rows_option(where, columns)
     if dry_run:
-        _print_cost(_cost(models, data, n, seed, prompt, settings), as_json=as_json)
+        _print_cost(_cost(models, data, n, seed, prompt, rows, settings), as_json=as_json)
         return
     from shiftlens.cli.diff_inputs import samples_of
 
     listener = progress(quiet=quiet or as_json)
-    samples = samples_of(data, out, n, seed, prompt)
+    samples = samples_of(data, out, n, seed, prompt, rows)
     loading = {"device": device, "dtype": dtype, "allow": sorted(allow or ())}
     document, note = _document(models, samples, out, settings, loading, listener)
     _write_report(document, out)
@@ -187,20 +191,22 @@ def _cost(
     n: int | None,
     seed: int,
     prompt: str | None,
+    rows: Rows,
     settings: "DiffSettings",
 ) -> dict[str, Any]:
     """What it would cost; a collection is not drawn for that, but for one sample that proves it."""
     import tempfile
 
-    from shiftlens.cli.diff_inputs import DRAWN, cost, samples_of
     from shiftlens.data.sources import is_provided
 
-    if is_provided(data):
-        with tempfile.TemporaryDirectory() as folder:
-            samples_of(data, Path(folder), 1, seed, prompt)
+    from shiftlens.cli.diff_inputs import DRAWN, cost, samples_of
+
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = is_provided(data)
+        samples = samples_of(data, Path(folder), 1 if drawn else n, seed, prompt, rows)
+    if drawn:
         asked = pictures = DRAWN if n is None else n
     else:
-        samples = samples_of(data, Path(), n, seed, prompt)
         asked, pictures = len(samples), len({one.images for one in samples if one.images})
     return cost(models[0], asked, pictures, len(models) - 2, settings)
 

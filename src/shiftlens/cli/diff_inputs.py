@@ -5,9 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import shiftlens
+from shiftlens.cli.data_options import ALL_ROWS, Rows
 from shiftlens.core.errors import DataError, StoreError
 from shiftlens.core.manifest import digest, read_json, sha256_file, write_json
+
+import shiftlens
 
 if TYPE_CHECKING:
     from shiftlens.data.sample import Samples
@@ -21,15 +23,24 @@ _LAYERS = 8  # blocks that are harvested, at most
 _TRIED = 4  # vectors that are subtracted for each concept that is tried: its own and three random
 
 
-def samples_of(source: str, out: Path, n: int | None, seed: int, prompt: str | None) -> "Samples":
+def samples_of(
+    source: str,
+    out: Path,
+    n: int | None,
+    seed: int,
+    prompt: str | None,
+    rows: Rows = ALL_ROWS,
+) -> "Samples":
     """Samples of a folder, of a file, or of a package, which are written on first use.
 
     Args:
-        source: folder, ``.jsonl`` file or ``package:collection``.
-        out: the run's directory; drawn samples go into ``data`` there.
+        source: what ``read`` takes, or ``package:collection``.
+        out: the run's directory; drawn samples go into ``data`` there, and so do pictures that
+            stand in a table.
         n: how many; all of them, or ``DRAWN`` of a package, where it is ``None``.
         seed: which ones.
         prompt: asked about every picture.
+        rows: which rows of it, and what their columns mean.
 
     Raises:
         DataError: there is nothing to read.
@@ -37,14 +48,15 @@ def samples_of(source: str, out: Path, n: int | None, seed: int, prompt: str | N
     from shiftlens.data.reading import read
     from shiftlens.data.sources import is_provided, provided_samples
 
+    chosen: dict[str, Any] = {"prompt": prompt, "where": rows.where, "columns": rows.columns}
     if not is_provided(source):
-        samples = read(source, prompt=prompt)
-        return samples.take(n, seed=seed) if n is not None else samples
+        unpack = out / "data" / "pictures"
+        return read(source, limit=n, seed=seed, unpack=unpack, **chosen)
     count = DRAWN if n is None else n
     folder = out / "data" / f"{source.replace(':', '-')}-{count}-{seed}"
     if not (folder / "data.jsonl").is_file():  # written last: where it is, everything is
         provided_samples(source, folder, n=count, seed=seed)
-    return read(folder, prompt=prompt)
+    return read(folder, **chosen)
 
 
 def placebo_paths(given: Sequence[str]) -> list[str]:

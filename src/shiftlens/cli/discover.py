@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-
+from shiftlens.cli.data_options import ColumnsOption, WhereOption, rows_option
 from shiftlens.cli.terminal import console, print_json, progress, table
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def discover(
     controls: Annotated[int, typer.Option(help="Random directions to compare with.")] = 20,
     prompt: Annotated[str | None, typer.Option(help="Asked about every picture.")] = None,
     n: Annotated[int, typer.Option("--n", "-n", help="Samples that are asked, at most.")] = 100,
+    where: WhereOption = None,
+    columns: ColumnsOption = "",
     seed: Annotated[int, typer.Option(help="Of samples, learner and random directions.")] = 0,
     max_new_tokens: Annotated[int, typer.Option(help="Where an answer is cut off.")] = 8,
     batch_size: Annotated[int, typer.Option(help="Samples at once.")] = 32,
@@ -70,13 +72,15 @@ def discover(
     if dry_run:
         _print_cost(_cost(concepts, k, controls, n, max_new_tokens, batch_size), as_json=as_json)
         return
-    from shiftlens.cli.diff_inputs import samples_of
     from shiftlens.concepts.concepts import Concepts
     from shiftlens.models.loading import load_model
     from shiftlens.steering.discovering import discover as run
 
+    from shiftlens.cli.diff_inputs import samples_of
+
     listener = progress(quiet=quiet or as_json)
-    samples = samples_of(data, out, n if concepts else 2 * n, seed, prompt)
+    rows = rows_option(where, columns)
+    samples = samples_of(data, out, n if concepts else 2 * n, seed, prompt, rows)
     loaded = load_model(model, adapter=adapter, device=device, dtype=dtype)
     if concepts:
         learned = Concepts.load(concepts.removesuffix(".safetensors"))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-
+from shiftlens.cli.data_options import ColumnsOption, Rows, WhereOption, rows_option
 from shiftlens.cli.steering_options import layer_numbers, layers_of
 from shiftlens.cli.terminal import print_json, progress
 from shiftlens.cli.token_choice import NAMES, token_choice
@@ -57,6 +57,8 @@ def harvest(
     response: Annotated[
         str, typer.Option(help="Whose text: own, base (both models on the base's), given.")
     ] = "own",
+    where: WhereOption = None,
+    columns: ColumnsOption = "",
     seed: Annotated[int, typer.Option(help="Which samples.")] = 0,
     max_new_tokens: Annotated[int, typer.Option(help="Where an answer is cut off.")] = 64,
     batch_size: Annotated[int, typer.Option(help="Samples at once.")] = 32,
@@ -88,7 +90,7 @@ def harvest(
     chosen = _checked(words, tokens, alignment, every, response, adapter, tuned, samples)
     layer_numbers(layers)  # finds a mistake before anything is loaded
     share = _share(part)
-    asked = _samples(data, out, samples, seed, prompt)
+    asked = _samples(data, out, samples, seed, prompt, rows_option(where, columns))
     if dry_run:
         from shiftlens.cli.harvest_page import cost, print_cost
 
@@ -184,11 +186,14 @@ def _checked(
     return token_choice(words, tokens, alignment, every=every)
 
 
-def _samples(data: str, out: Path, n: int | None, seed: int, prompt: str | None) -> "Samples":
-    from shiftlens.cli.diff_inputs import samples_of
+def _samples(
+    data: str, out: Path, n: int | None, seed: int, prompt: str | None, rows: Rows
+) -> "Samples":
     from shiftlens.data.sources import is_provided
 
-    return samples_of(data, out, n or _DRAWN if is_provided(data) else n, seed, prompt)
+    from shiftlens.cli.diff_inputs import samples_of
+
+    return samples_of(data, out, n or _DRAWN if is_provided(data) else n, seed, prompt, rows)
 
 
 def _models(name: str, adapter: str | None, tuned: str | None, **place: Any) -> "tuple[Model, ...]":

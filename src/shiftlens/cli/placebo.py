@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-
+from shiftlens.cli.data_options import ColumnsOption, Rows, WhereOption, rows_option
 from shiftlens.cli.terminal import console, print_json, progress, table
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def placebo(
         int | None,
         typer.Option("--n", "-n", help="How many samples; all of them, or 1000 of the world."),
     ] = None,
+    where: WhereOption = None,
+    columns: ColumnsOption = "",
     data_seed: Annotated[int, typer.Option(help="Which n samples are chosen or drawn.")] = 0,
     responses: Annotated[int, typer.Option(help="Drawn for each sample.")] = 4,
     averaging: Annotated[
@@ -76,13 +78,15 @@ def placebo(
         "batch_size": batch_size,
         "n_responses": responses,
     }
-    told = cost(_count(data, n, prompt), out, **amount)  # finds mistakes before a model is loaded
+    rows = rows_option(where, columns)
+    # Finds mistakes before a model is loaded.
+    told = cost(_count(data, n, data_seed, prompt, rows), out, **amount)
     if dry_run:
         _print_cost(told, as_json=as_json)
         return
     from shiftlens.models.loading import load_model
 
-    samples = _samples(data, out, n, data_seed, prompt)
+    samples = _samples(data, out, n, data_seed, prompt, rows)
     made = train_placebos(
         load_model(base, device=device, dtype=dtype),
         samples,
@@ -103,30 +107,28 @@ def placebo(
         _print_cards(cards)
 
 
-def _samples(source: str, out: Path, n: int | None, seed: int, prompt: str | None) -> "Samples":
+def _samples(
+    source: str, out: Path, n: int | None, seed: int, prompt: str | None, rows: Rows
+) -> "Samples":
     """The samples of a folder, of a file, or of a package, which are written on first use."""
-    from shiftlens.data.reading import read
-    from shiftlens.data.sources import is_provided, provided_samples
-
-    if not is_provided(source):
-        samples = read(source, prompt=prompt)
-        return samples if n is None else samples.take(n, seed=seed)
-    wanted = _PROVIDED if n is None else n
-    folder = out / "data" / f"{source.replace(':', '-')}-{wanted}-{seed}"
-    if not (folder / "data.jsonl").is_file():  # written last: where it is, everything is
-        provided_samples(source, folder, n=wanted, seed=seed)
-    return read(folder, prompt=prompt)
-
-
-def _count(source: str, n: int | None, prompt: str | None) -> int:
-    """How many samples there will be; nothing is written."""
-    from shiftlens.data.reading import read
     from shiftlens.data.sources import is_provided
 
-    if is_provided(source):
+    from shiftlens.cli.diff_inputs import samples_of
+
+    wanted = _PROVIDED if n is None and is_provided(source) else n
+    return samples_of(source, out, wanted, seed, prompt, rows)
+
+
+def _count(source: str, n: int | None, seed: int, prompt: str | None, rows: Rows) -> int:
+    """How many samples there will be; nothing is left behind."""
+    import tempfile
+
+    from shiftlens.data.sources import is_provided
+
+    if n == 0 or (is_provided(source) and not rows.where):
         return _PROVIDED if n is None else n
-    found = len(read(source, prompt=prompt))
-    return found if n is None else min(n, found)
+    with tempfile.TemporaryDirectory() as folder:
+        return len(_samples(source, Path(folder), n, seed, prompt, rows))
 
 
 def _print_cost(cost: dict[str, Any], *, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-
+from shiftlens.cli.data_options import ColumnsOption, Rows, WhereOption, rows_option
 from shiftlens.cli.terminal import console, print_json, progress
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ def suggest(
         str, typer.Option(help="Words of interest: yes,no; the words of content otherwise.")
     ] = "",
     prompt: Annotated[str | None, typer.Option(help="Asked about every picture.")] = None,
+    where: WhereOption = None,
+    columns: ColumnsOption = "",
     seed: Annotated[int, typer.Option(help="Of the samples, halves and learner.")] = 0,
     max_new_tokens: Annotated[int, typer.Option(help="Where an answer is cut off.")] = 64,
     batch_size: Annotated[int, typer.Option(help="Samples at once.")] = 32,
@@ -81,7 +83,8 @@ def suggest(
     from shiftlens.models.loading import load_model
     from shiftlens.study.suggesting import suggest as run
 
-    asked, available = _samples(data, out, samples, seed, prompt)
+    rows = rows_option(where, columns)
+    asked, available = _samples(data, out, samples, seed, prompt, rows)
     found = run(
         load_model(model, adapter=adapter, device=device, dtype=dtype),
         asked,
@@ -117,18 +120,19 @@ def _blocks(layers: str) -> list[int] | None:
 
 
 def _samples(
-    data: str, out: Path, n: int, seed: int, prompt: str | None
+    data: str, out: Path, n: int, seed: int, prompt: str | None, rows: Rows
 ) -> tuple["Samples", int | None]:
     """What may be asked, and how many samples a comparison could ask, where that is not the same.
 
     Collections of a package are drawn: as many as are asked here, and more for a comparison.
     """
-    from shiftlens.cli.diff_inputs import DRAWN, samples_of
     from shiftlens.data.sources import is_provided
 
+    from shiftlens.cli.diff_inputs import DRAWN, samples_of
+
     if is_provided(data):
-        return samples_of(data, out, n, seed, prompt), DRAWN
-    return samples_of(data, out, None, seed, prompt), None
+        return samples_of(data, out, n, seed, prompt, rows), DRAWN
+    return samples_of(data, out, None, seed, prompt, rows), None
 
 
 def _print_cost(samples: int, max_new_tokens: int, batch_size: int, *, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-
+from shiftlens.cli.data_options import ColumnsOption, WhereOption, rows_option
 from shiftlens.cli.terminal import console, print_json, progress
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ def trajectory(
         int | None,
         typer.Option("--n", "-n", help=f"How many samples; all, or {_DRAWN} of the world."),
     ] = None,
+    where: WhereOption = None,
+    columns: ColumnsOption = "",
     seed: Annotated[int, typer.Option(help="Of samples, the cut, learners and refits.")] = 0,
     draws: Annotated[int, typer.Option(help="Refits behind the intervals.")] = 200,
     max_new_tokens: Annotated[int, typer.Option(help="Where an answer is cut off.")] = 64,
@@ -88,12 +90,12 @@ def trajectory(
     _check(tuned, scales, placebo, margin)
     placebos = placebo_paths(placebo or ())
     values = _numbers(scales or _SCALES) if len(tuned) == 1 else step_numbers(tuned)
-    drawn = _drawn(data, n)
+    drawn, rows = _drawn(data, n), rows_option(where, columns)
     if dry_run:
-        asked = drawn or len(samples_of(data, out, n, seed, prompt))
+        asked = drawn or len(samples_of(data, out, n, seed, prompt, rows))
         _print_cost(asked, len(values), len(placebos), draws, answers, as_json=as_json)
         return
-    samples = samples_of(data, out, drawn or n, seed, prompt)
+    samples = samples_of(data, out, drawn or n, seed, prompt, rows)
     from shiftlens.activations.site import Site
     from shiftlens.activations.tokens import last_prompt, word
     from shiftlens.cli.trajectory_page import print_trajectory

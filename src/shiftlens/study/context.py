@@ -66,7 +66,8 @@ class Context:
             source: str | Path = spec.source
             if is_provided(spec.source):
                 source = self._provided(name)
-            samples = read(source, prompt=spec.prompt)
+            # Only where pictures stand in a table is anything written there.
+            samples = read(source, prompt=spec.prompt, unpack=self.root / "data" / "pictures")
             samples = _chosen(samples, spec.where, name)
             # Provided samples were drawn with the seed; a user's own are chosen with it.
             if spec.n is not None and not is_provided(spec.source):

@@ -211,7 +211,7 @@ def test_dry_runs_need_no_torch(data: Path) -> None:
         (["--k", "1"], "k = 1"),
         (["--placebo", "one"], "1 placebos do not tell how far placebos scatter"),
         (["--placebo", "a", "--placebo", "b", "--placebo", "a"], "the placebo a is named twice"),
-        (["--n", "0"], "cannot take 0 samples"),
+        (["--n", "0"], "limit 0 leaves nothing"),
     ],
 )
 def test_bad_options_stop_before_anything_is_loaded(
