@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
 from shiftlens.cli.data_options import ColumnsOption, Rows, WhereOption, rows_option
 from shiftlens.cli.terminal import console, print_json, progress
 
@@ -86,9 +87,8 @@ def diff(
 
     Example: shiftlens diff world:base world:places world:captions --margin 0.5 --words person
     """
-    from shiftlens.study.diff.settings import DiffSettings
-
     from shiftlens.cli.diff_inputs import placebo_paths
+    from shiftlens.study.diff.settings import DiffSettings
 
     if placebo and margin is not None:
         raise typer.BadParameter(
@@ -197,9 +197,8 @@ def _cost(
     """What it would cost; a collection is not drawn for that, but for one sample that proves it."""
     import tempfile
 
-    from shiftlens.data.sources import is_provided
-
     from shiftlens.cli.diff_inputs import DRAWN, cost, samples_of
+    from shiftlens.data.sources import is_provided
 
     with tempfile.TemporaryDirectory() as folder:
         drawn = is_provided(data)

@@ -5,11 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import shiftlens
 from shiftlens.cli.data_options import ALL_ROWS, Rows
 from shiftlens.core.errors import DataError, StoreError
 from shiftlens.core.manifest import digest, read_json, sha256_file, write_json
-
-import shiftlens
 
 if TYPE_CHECKING:
     from shiftlens.data.sample import Samples

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
 from shiftlens.cli.data_options import ColumnsOption, WhereOption, rows_option
 from shiftlens.cli.terminal import console, print_json, progress, table
 
@@ -72,11 +73,10 @@ def discover(
     if dry_run:
         _print_cost(_cost(concepts, k, controls, n, max_new_tokens, batch_size), as_json=as_json)
         return
+    from shiftlens.cli.diff_inputs import samples_of
     from shiftlens.concepts.concepts import Concepts
     from shiftlens.models.loading import load_model
     from shiftlens.steering.discovering import discover as run
-
-    from shiftlens.cli.diff_inputs import samples_of
 
     listener = progress(quiet=quiet or as_json)
     rows = rows_option(where, columns)

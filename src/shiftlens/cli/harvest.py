@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
 from shiftlens.cli.data_options import ColumnsOption, Rows, WhereOption, rows_option
 from shiftlens.cli.steering_options import layer_numbers, layers_of
 from shiftlens.cli.terminal import print_json, progress
@@ -189,9 +190,8 @@ def _checked(
 def _samples(
     data: str, out: Path, n: int | None, seed: int, prompt: str | None, rows: Rows
 ) -> "Samples":
-    from shiftlens.data.sources import is_provided
-
     from shiftlens.cli.diff_inputs import samples_of
+    from shiftlens.data.sources import is_provided
 
     return samples_of(data, out, n or _DRAWN if is_provided(data) else n, seed, prompt, rows)
 

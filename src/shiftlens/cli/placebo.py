@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
 from shiftlens.cli.data_options import ColumnsOption, Rows, WhereOption, rows_option
 from shiftlens.cli.terminal import console, print_json, progress, table
 
@@ -111,9 +112,8 @@ def _samples(
     source: str, out: Path, n: int | None, seed: int, prompt: str | None, rows: Rows
 ) -> "Samples":
     """The samples of a folder, of a file, or of a package, which are written on first use."""
-    from shiftlens.data.sources import is_provided
-
     from shiftlens.cli.diff_inputs import samples_of
+    from shiftlens.data.sources import is_provided
 
     wanted = _PROVIDED if n is None and is_provided(source) else n
     return samples_of(source, out, wanted, seed, prompt, rows)

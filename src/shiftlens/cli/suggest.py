@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
 from shiftlens.cli.data_options import ColumnsOption, Rows, WhereOption, rows_option
 from shiftlens.cli.terminal import console, print_json, progress
 
@@ -126,9 +127,8 @@ def _samples(
 
     Collections of a package are drawn: as many as are asked here, and more for a comparison.
     """
-    from shiftlens.data.sources import is_provided
-
     from shiftlens.cli.diff_inputs import DRAWN, samples_of
+    from shiftlens.data.sources import is_provided
 
     if is_provided(data):
         return samples_of(data, out, n, seed, prompt, rows), DRAWN

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
 from shiftlens.cli.data_options import ColumnsOption, WhereOption, rows_option
 from shiftlens.cli.terminal import console, print_json, progress
 
