@@ -14,6 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
+from shiftlens.concepts.nearest import distances_to, nearest
+from shiftlens.concepts.rows import blocks
 from shiftlens.concepts.space import RAW, Space
 from shiftlens.core.errors import LearnError, StoreError
 from shiftlens.core.registry import Registry
@@ -104,15 +106,21 @@ class Nearest(Encoder):
 
     def distances(self, acts: Acts, vectors: Vectors) -> Codes:
         """Euclidean distance of each row to each centroid."""
-        centres = self.space.into(vectors.to(acts.device))
-        # Not through squared lengths, which many rows are compared by otherwise: these take the
-        # small digits along, and equal centroids would tie in one batch and not in another.
-        exact = "donot_use_mm_for_euclid_dist"
-        return torch.cdist(self.space.into(acts), centres, compute_mode=exact)
+        return distances_to(self._points(acts), self._points(vectors.to(acts.device)))
 
     def assign(self, acts: Acts, vectors: Vectors) -> Assignment:
-        """Index of the nearest centroid."""
-        return self.distances(acts, vectors).argmin(dim=1)
+        """Index of the nearest centroid; of equally near ones the first."""
+        centres = self._points(vectors.to(acts.device))
+        labels = torch.empty(len(acts), dtype=torch.long, device=acts.device)
+        for part in blocks(len(acts), acts.shape[1], acts.device):
+            labels[part] = nearest(self._points(acts[part]), centres)
+        return labels
+
+    def _points(self, acts: Acts) -> Acts:
+        """Rows in the space, the same alone as among others: equal ones stay equal."""
+        if self.space.name == "white":
+            return self.space.into(acts, torch.float64).float()
+        return self.space.into(acts)
 
     def encode(self, acts: Acts, vectors: Vectors) -> Codes:
         """See ``Encoder.encode``."""
@@ -126,10 +134,10 @@ class Nearest(Encoder):
 @encoders.register("projection")
 @dataclass(frozen=True, eq=False)
 class Projection(Encoder):
-    """Signed codes: scalar products with the directions, taken as of unit length.
+    """Signed codes: scalar products with the directions in the space, taken as of unit length.
 
     Attributes:
-        mean: (d,) taken off first; ``None`` where nothing is.
+        mean: (d,) taken off first, a point of the space; ``None`` where nothing is.
         scale: (k,) what the codes are multiplied by; ``None`` for 1.
     """
 
@@ -139,17 +147,20 @@ class Projection(Encoder):
 
     def encode(self, acts: Acts, vectors: Vectors) -> Codes:
         """See ``Encoder.encode``."""
-        states = acts.float()
+        states = self.space.into(acts)
         if self.mean is not None:
             states = states - self.mean.to(states.device)
-        codes = states @ normalize(vectors.to(states.device), dim=1).T
+        codes = states @ self._directions(vectors.to(states.device)).T
         return codes if self.scale is None else codes * self.scale.to(codes.device)
 
     def reconstruct(self, codes: Codes, vectors: Vectors) -> Acts:
         """See ``Encoder.reconstruct``; the least-squares one only where vectors are orthogonal."""
         plain = codes if self.scale is None else codes / self.scale.to(codes.device)
-        states = plain @ normalize(vectors.to(codes.device), dim=1)
-        return states if self.mean is None else states + self.mean.to(codes.device)
+        states = plain @ self._directions(vectors.to(codes.device))
+        return self.space.out_of(states if self.mean is None else states + self.mean.to(states))
+
+    def _directions(self, vectors: Vectors) -> Vectors:
+        return normalize(self.space.directions_into(vectors), dim=1)
 
     def own_tensors(self) -> dict[str, Tensor]:
         """See ``Encoder.own_tensors``."""

@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -10,11 +11,16 @@ from shiftlens.concepts.concepts import Concepts
 from shiftlens.concepts.given import learner_given, store_given
 from shiftlens.concepts.learners.learner import ConceptLearner
 from shiftlens.concepts.rows import StoreRows
+from shiftlens.core.errors import LearnError
 from shiftlens.core.progress import Progress
 
 
 class DominantDimensions(UserWarning):
     """A few dimensions carry most of the variance, and with it the distances between states."""
+
+
+class FlatDirections(UserWarning):
+    """More directions than the states vary in: the last ones are arbitrary."""
 
 
 def learn(
@@ -40,17 +46,20 @@ def learn(
         concepts without words and images; ``ground`` adds them.
 
     Raises:
-        LearnError: more concepts than rows, states that are not finite, or no store or learner.
+        LearnError: more concepts than rows, or than different ones; states that are not finite; no
+            store or learner.
         SiteError: the store does not hold that layer.
         StoreError: no finished store lies at the path.
 
     Warns:
         DominantDimensions: see there; ``space="standard"`` is the remedy, ``"white"`` where
             dimensions are also correlated.
+        FlatDirections: of PCA, see there.
     """
     store, learner = store_given(store), learner_given(learner)
     learned = learner.fit(StoreRows(store, layer), device=device, progress=progress)
-    _warn(learned.report, learner.space_name)
+    _require_different(learner, learned.report, len(store))
+    _warn(learned.report, learner)
     return Concepts(
         vectors=learned.vectors,
         kind=learned.kind,
@@ -62,9 +71,31 @@ def learn(
     )
 
 
-def _warn(report: dict[str, object], space: str) -> None:
+def _require_different(learner: ConceptLearner, report: dict[str, Any], n: int) -> None:
+    """Refuse concepts of which some must be copies of others.
+
+    ``fit`` gives them: resamples of rows hold some of them twice. A person would read the same
+    concept twice, once with no state of its own.
+    """
+    if different := report.get("different_rows"):
+        raise LearnError(
+            f"cannot learn {learner.k} concepts from {different} different states ({n} in all)",
+            allowed=f"k from 1 to {different}",
+            remedy="choose a smaller k, or harvest samples whose states differ",
+        )
+
+
+def _warn(report: dict[str, Any], learner: ConceptLearner) -> None:
+    rank = report.get("rank", learner.k)
+    if rank < learner.k:
+        warnings.warn(
+            f"the states vary in {rank} directions, of {learner.k} that were asked for: concepts "
+            f"from {rank} on have no variance and are arbitrary",
+            FlatDirections,
+            stacklevel=3,
+        )
     dims = report.get("dominant_dimensions")
-    if not dims or space in ("standard", "white"):
+    if not dims or learner.space_name in ("standard", "white"):
         return
     warnings.warn(
         f"dimensions {dims} carry {report['dominant_share']:.0%} of the variance, and so decide "

@@ -207,8 +207,9 @@ class NonNegative(Encoder):
     Codes that are all zero are legal: such a row belongs to no concept (-1). They arise where no
     concept points towards the state, or none far enough to pay the penalty.
 
-    Rows are encoded in float64 until their conditions hold to ``tol``; a row's codes are the same
-    beside other rows up to rounding, about 1e-12 of their size times the condition of the concepts.
+    Rows are taken into the space and encoded in float64 until their conditions hold to ``tol``; a
+    row's codes are the same beside other rows up to rounding, about 1e-12 of their size times the
+    condition of the concepts.
 
     Attributes:
         penalty: price of one unit of a code beside the squared error, not half of it.
@@ -230,12 +231,12 @@ class NonNegative(Encoder):
         Warns:
             UnfinishedCodes: ``max_iter`` sweeps were not enough.
         """
-        concepts = self.space.directions_into(vectors.to(acts.device)).double()
+        concepts = self.space.directions_into(vectors.to(acts.device).double())
         gram = concepts @ concepts.T
         codes = torch.empty(len(acts), len(vectors), device=acts.device)
         worst = 0.0
         for rows in _blocks(len(acts), max(1, _SYSTEMS // max(1, acts.shape[1]))):
-            products = self.space.into(acts[rows]).double() @ concepts.T
+            products = self.space.into(acts[rows], torch.float64) @ concepts.T
             best = nonnegative_codes(
                 products, gram, penalty=self.penalty, tol=self.tol, max_iter=self.max_iter
             )

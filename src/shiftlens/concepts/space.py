@@ -39,34 +39,38 @@ class Space:
     whitening: Float[Tensor, "d d"] | None = None
     colouring: Float[Tensor, "d d"] | None = None
 
-    def into(self, acts: Acts) -> Acts:
-        """States in this space, float32."""
-        states = acts.float()
+    def into(self, acts: Acts, dtype: torch.dtype = torch.float32) -> Acts:
+        """States in this space.
+
+        In ``white`` a state's last digits depend on the states beside it, and where rows are few
+        these digits are large: float64 where a state must be the same alone.
+        """
+        states = acts.to(dtype)
         if self.name == "unit":
             return normalize(states, dim=1)
         if self.mean is not None:
-            states = states - self.mean.to(states.device)
+            states = states - self.mean.to(states)
         return self.directions_into(states)
 
     def out_of(self, points: Acts) -> Acts:
         """Points of this space as states; those of ``unit`` keep length one."""
         states = self.directions_out_of(points)
-        return states if self.mean is None else states + self.mean.to(states.device)
+        return states if self.mean is None else states + self.mean.to(states)
 
     def directions_into(self, directions: Vectors) -> Vectors:
-        """Differences of states in this space."""
+        """Differences of states in this space, in the type of the directions."""
         if self.scale is not None:
-            return directions * self.scale.to(directions.device)
+            return directions * self.scale.to(directions)
         if self.whitening is not None:
-            return directions @ self.whitening.to(directions.device)
+            return directions @ self.whitening.to(directions)
         return directions
 
     def directions_out_of(self, directions: Vectors) -> Vectors:
         """Differences of points of this space as differences of states."""
         if self.scale is not None:
-            return directions / self.scale.to(directions.device)
+            return directions / self.scale.to(directions)
         if self.colouring is not None:
-            return directions @ self.colouring.to(directions.device)
+            return directions @ self.colouring.to(directions)
         return directions
 
     def tensors(self) -> dict[str, Tensor]:

@@ -42,6 +42,7 @@ class RandomDirections(ConceptLearner):
     """K directions drawn evenly from the unit sphere of the space.
 
     What any dictionary must beat. The draw depends on seed, k and width alone, not on the rows.
+    Rows are encoded in the space: their scalar products there with the directions as drawn.
 
     Args:
         k: number of concepts.

@@ -147,12 +147,7 @@ class Factoring(Fitting):
 
     def learned(self) -> Learned:
         """The vectors of the last pass, whose codes are known."""
-        best = self._codes.max(dim=1)
-        labels = best.indices[best.values > 0]
-        sizes = torch.bincount(labels, minlength=len(self._vectors))
-        return Learned(
-            self._vectors, "direction", tuple(sizes.tolist()), self._report(), self._encoder
-        )
+        return Learned(self._vectors, "direction", (), self._report(), self._encoder)
 
     def _improved(self, moments: CodeMoments) -> tuple[Vectors, bool]:
         """Better vectors, and whether a dead one was given something to do."""
@@ -176,7 +171,6 @@ class Factoring(Fitting):
             "start_objectives": [self._share * value for value in self._start.values],
             "sampled_rows": self._start.rows,
             "zero_codes": float((self._codes == 0).double().mean()),
-            "rows_without_concept": int((self._codes <= 0).all(dim=1).sum()),
         }
 
 
@@ -258,10 +252,7 @@ class _Search:
         self._rows = len(sample)
         self._square = float(_squares(sample).sum())
         if not self._square > 0:
-            raise LearnError(
-                "every row is zero" + ("" if view.space.name == "raw" else " in the space"),
-                remedy="look at the states: there is nothing to learn from them",
-            )
+            raise _nothing_left(view, self._rows)
         self._basis = _basis(sample, max(64, 4 * k), effort.seed)
         self._data = (sample if self._basis is None else sample @ self._basis).double()
 
@@ -297,6 +288,24 @@ class _Search:
         start = plus_plus(data, lengths, self._k, self._rng)
         frame = Frame(torch.zeros_like(data[0]))
         return run(data, start, frame, Stop(_LLOYD, 0.0), lengths).centroids
+
+
+def _nothing_left(view: View, looked_at: int) -> LearnError:
+    """The error for rows that are all the origin of the space."""
+    n, name = len(view), view.space.name
+    some = (
+        f"{looked_at} of {n} states were looked at, and all" if looked_at < n else f"all {n} states"
+    )
+    if name in ("raw", "unit"):
+        return LearnError(
+            f"{some} are zero: no direction is active on them",
+            remedy="take another position or layer",
+        )
+    return LearnError(
+        f"{some} are the mean state: nothing is left of them in the space {name!r}",
+        allowed="'raw', where concepts may hold the mean",
+        remedy='learn in space="raw", or take another position or layer',
+    )
 
 
 def _squares(states: Acts) -> Tensor:

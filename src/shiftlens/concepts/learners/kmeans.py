@@ -114,5 +114,4 @@ class _KMeansFit(Fitting):
             "converged": final.converged,
             **self._starts.report(),
         }
-        sizes = tuple(final.counts.tolist())
-        return Learned(final.centroids + self._starts.frame.centre, "centroid", sizes, report)
+        return Learned(final.centroids + self._starts.frame.centre, "centroid", (), report)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from shiftlens.concepts.encoders import Encoder, require_finite, usual_encoder
-from shiftlens.concepts.learners.survey import Survey, space_of, survey
+from shiftlens.concepts.learners.survey import Survey, count_different, space_of, survey
 from shiftlens.concepts.rows import Rows, rows_of
 from shiftlens.concepts.space import Space, require_space
 from shiftlens.core.errors import LearnError
@@ -34,10 +34,12 @@ class Learned:
     Attributes:
         vectors: (k, d) float32.
         kind: ``centroid`` or ``direction``.
-        sizes: rows of each concept; rows that no concept is active on are in none.
+        sizes: rows of each concept, as ``assign`` gives them; rows that no concept is active on are
+            in none.
         report: JSON: how the fit went (``objective``, ``iterations``, ``converged`` where it
-            iterates), what the first pass saw (``Survey.report``), and ``empty_concepts`` where
-            there are any, as when fewer rows differ than concepts were asked for.
+            iterates), what the first pass saw (``Survey.report``), for directions
+            ``rows_without_concept``, and ``empty_concepts`` where there are any; beside it
+            ``different_rows`` where these are fewer than concepts were asked for.
         encoder: how new rows are encoded; the usual one of the kind unless given.
     """
 
@@ -128,7 +130,7 @@ class Fitting(ABC):
 
     @abstractmethod
     def learned(self) -> Learned:
-        """The outcome, with vectors in the learner's space; ``sizes`` may be left empty."""
+        """The outcome, with vectors in the learner's space; ``sizes`` are counted afterwards."""
 
 
 class ConceptLearner(ABC):
@@ -250,7 +252,11 @@ def _all_the_same(n: int) -> LearnError:
 
 
 def _finished(learned: Learned, view: View) -> Learned:
-    """Vectors taken back to the residual stream, sizes counted in one more pass."""
+    """Vectors taken back to the residual stream; one more pass counts what ``assign`` gives.
+
+    What a learner counted itself is not taken: it compares rows before the vectors are taken back,
+    and rows that are nearly as near to another concept would be counted there and assigned here.
+    """
     space, report = view.space, {**learned.report, **view.survey.report()}
     if not bool(torch.isfinite(learned.vectors).all()):
         raise LearnError(
@@ -267,9 +273,14 @@ def _finished(learned: Learned, view: View) -> Learned:
     else:
         vectors = space.out_of(learned.vectors) if space.name != "raw" else learned.vectors
     done = replace(learned, vectors=vectors.cpu(), encoder=encoder)
-    sizes = learned.sizes or _sizes(done, view)
+    sizes = _sizes(done, view)
+    if learned.kind == "direction":
+        report["rows_without_concept"] = len(view) - sum(sizes)
     if empty := sizes.count(0):
         report["empty_concepts"] = empty
+        different = count_different(view.chunks(), len(sizes), on_sphere=space.name == "unit")
+        if different < len(sizes):
+            report["different_rows"] = different
     return replace(done, sizes=sizes, report=report)
 
 

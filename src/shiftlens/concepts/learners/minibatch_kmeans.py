@@ -157,6 +157,5 @@ class _MiniBatchFit(Fitting):
             "converged": self._stands,
             **self._told,
         }
-        sizes = tuple(self._final.counts.tolist())
         vectors = self._final.centroids + self._frame.centre
-        return Learned(vectors, "centroid", sizes, report)
+        return Learned(vectors, "centroid", (), report)

@@ -45,8 +45,9 @@ class PCA(ConceptLearner):
     scalar products decomposed instead. Agrees with an SVD in float64 to 1e-5 of the largest
     standard deviation; variances below 1e-9 of the largest count as none.
 
-    Directions without variance (k larger than the rank) are orthonormal and otherwise arbitrary;
-    the report's ``rank`` and ``explained_variance`` tell. Signs are chosen such that the entry of
+    Directions without variance (k larger than the rank) are kept, as scikit-learn keeps them:
+    orthonormal and otherwise arbitrary. The report's ``rank`` and ``explained_variance`` tell, and
+    ``learn`` warns. Signs are chosen such that the entry of
     largest absolute value is positive, the first one of equals. Variances are means over n.
 
     Cost: O(n d min(n, d) / 2 + min(n, d)^3). Memory: d x d in float64.

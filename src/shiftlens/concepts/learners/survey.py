@@ -1,5 +1,6 @@
 """The first pass over the rows: are they finite, where is their mean, which dimensions dominate?"""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ _DOMINANT_SHARE = 0.5
 _DOMINANT_DIMENSIONS = 0.02
 _FEW = 4
 _TIMES_THE_MEDIAN = 25.0  # of the variance; five times the usual spread
+_LOOKED_AT = 256  # rows at a time, when different ones are counted
+_DIGITS = 5
 _RESOLUTION = 1e-6  # of the mean: what float32 sums can still tell from nothing
 
 
@@ -123,6 +126,25 @@ def survey(rows: Rows, device: torch.device) -> Survey:
     mean = mean + sums.shift
     variance[variance <= (_RESOLUTION * mean).square()] = 0
     return Survey(n, mean, variance, float(sums.norms) / n, int(sums.zeros))
+
+
+def count_different(chunks: Iterable[tuple[Any, Tensor]], most: int, *, on_sphere: bool) -> int:
+    """How many rows differ from one another, up to ``most``; where there are as many it stops.
+
+    Args:
+        chunks: one pass: numbers of rows, which do not matter, and their points.
+        most: where counting ends.
+        on_sphere: whether rows have length one, and differ by rounding where they are equal.
+    """
+    kept: list[Tensor] = []
+    for _, points in chunks:
+        for part in points.split(max(_LOOKED_AT, 2 * most)):
+            rounded = part.round(decimals=_DIGITS) if on_sphere else part
+            different: Tensor = torch.cat((*kept, rounded)).unique(dim=0)  # pyright: ignore
+            if len(different) >= most:
+                return most
+            kept = [different]
+    return sum(map(len, kept))
 
 
 def space_of(name: str, rows: Rows, found: Survey, device: torch.device) -> Space:

@@ -57,6 +57,20 @@ def test_random_directions_do_not_depend_on_the_rows() -> None:
     assert not RandomDirections(k=4, seed=4).fit(_states()).vectors.equal(one.vectors)
 
 
+def test_directions_of_a_space_are_encoded_in_it() -> None:
+    """As drawn: the codes are products with standard rows, whatever a dimension's size was."""
+    states = _states() * torch.logspace(0, 3, 8) + 5
+    drawn = RandomDirections(k=3, seed=3).fit(states).vectors
+    found = RandomDirections(k=3, seed=3, space="standard").fit(states)
+    standard = (states - states.mean(dim=0)) / states.std(dim=0, correction=0)
+    torch.testing.assert_close(found.encode(states), standard @ drawn.T, rtol=1e-3, atol=1e-3)
+    plain = states @ torch.nn.functional.normalize(found.vectors, dim=1).T
+    assert not torch.allclose(found.encode(states), plain, atol=1.0), "the twin: without the space"
+    again = found.encoder.reconstruct(found.encode(states), found.vectors)
+    inside = found.encoder.space.into(again)
+    torch.testing.assert_close(inside, found.encode(states) @ drawn, rtol=1e-3, atol=1e-3)
+
+
 def test_rows_that_no_direction_is_active_on_are_in_none() -> None:
     states = _states()
     found = RandomDirections(k=1, seed=3).fit(states)

@@ -150,10 +150,10 @@ def few_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows_module, "BLOCK_VALUES", 30 * 8)
 
 
-def test_rows_that_fit_are_read_twice_and_no_more() -> None:
+def test_rows_that_fit_are_read_three_times_and_no_more() -> None:
     rows = _Counted(_blobs(5, 300, 8, spread=1.0, seed=0)[0])
     found = KMeans(k=5).fit(rows)
-    assert (rows.passes, rows.taken) == (2, 0), "once to survey them, once to hold them"
+    assert (rows.passes, rows.taken) == (3, 0), "to survey them, to hold them, to count them"
     assert found.report["sampled_rows"] == 300
 
 
@@ -162,8 +162,8 @@ def test_rows_that_do_not_fit_are_sampled_and_then_read_pass_by_pass() -> None:
     rows = _Counted(_blobs(5, 2000, 8, spread=1.0, seed=0)[0])
     found = KMeans(k=5, max_iter=7, tol=0.0).fit(rows)
     assert found.report["sampled_rows"] == rows.taken == 300
-    # One to survey, seven that move the centroids, one that counts.
-    assert (rows.passes, found.report["iterations"], found.report["converged"]) == (9, 7, False)
+    # One to survey, seven that move the centroids, one for the objective, one that counts.
+    assert (rows.passes, found.report["iterations"], found.report["converged"]) == (10, 7, False)
     assert sum(found.sizes) == 2000
 
 
@@ -274,4 +274,5 @@ def test_fewer_distinct_rows_than_concepts_leave_empty_ones() -> None:
     found = KMeans(k=5).fit(states)
     assert sorted(found.sizes) == [0, 0, 20, 20, 20]
     assert found.report["empty_concepts"] == 2
+    assert found.report["different_rows"] == 3
     assert bool(torch.isfinite(found.vectors).all())

@@ -144,10 +144,20 @@ def test_duplicated_rows_and_constant_columns_stay_finite() -> None:
 
 
 def test_there_is_nothing_to_learn_from_zeros() -> None:
-    with pytest.raises(LearnError, match="every row is zero"):
+    with pytest.raises(LearnError, match="all 5 states are zero: no direction is active"):
         SemiNMF(k=1).fit(torch.zeros(5, 3))
-    with pytest.raises(LearnError, match="every row is zero in the space"):
+    mean = r"(?s)all 5 states are the mean state: nothing is left .* 'centred'.*space=\"raw\""
+    with pytest.raises(LearnError, match=mean):
         SemiNMF(k=1, space="centred").fit(torch.ones(5, 3))
+    assert SemiNMF(k=1).fit(torch.ones(5, 3)).sizes == (5,), "the twin: raw keeps the mean"
+
+
+def test_a_sample_of_zeros_is_not_said_to_be_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "SAMPLE_VALUES", 20 * 3)
+    states = torch.zeros(4000, 3)
+    states[7] = 1
+    with pytest.raises(LearnError, match="20 of 4000 states were looked at, and all are zero"):
+        SemiNMF(k=1).fit(states)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 from tests.builders import build_store
 
 from shiftlens.concepts import rows as rows_module
-from shiftlens.concepts.learners.survey import Survey, space_of, survey
+from shiftlens.concepts.learners.survey import Survey, count_different, space_of, survey
 from shiftlens.concepts.rows import MemoryRows, Rows, StoreRows
 from shiftlens.core.errors import LearnError
 
@@ -22,6 +22,23 @@ def _normal(n: int, d: int, seed: int = 0) -> torch.Tensor:
 
 def _survey(acts: torch.Tensor) -> Survey:
     return survey(MemoryRows(acts), CPU)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_different_rows_are_counted_up_to_as_many_as_matter(size: int) -> None:
+    def count(states: torch.Tensor, most: int, *, on_sphere: bool = False) -> int:
+        return count_different(
+            ((None, one) for one in states.split(size)), most, on_sphere=on_sphere
+        )
+
+    few = _normal(3, 8).repeat(40, 1)
+    assert [count(few, most) for most in (2, 3, 5)] == [2, 3, 3]
+    few[-1, -1] += 1e-3
+    assert count(few, 5) == 4, "also in the last row"
+    lengths = 1 + torch.arange(120.0)[:, None] / 7
+    sphere = torch.nn.functional.normalize(_normal(3, 8).repeat(40, 1) * lengths, dim=1)
+    assert count(sphere, 5, on_sphere=True) == 3
+    assert count(sphere, 5) == 5, "the twin: rounding alone makes more of them"
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
