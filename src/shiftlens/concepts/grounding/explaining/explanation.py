@@ -1,5 +1,6 @@
 """``Explanation``: what one answer says, word by word, in concepts."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +13,16 @@ from shiftlens.activations.words.folding import fold
 from shiftlens.concepts.grounding.explaining.activity import Activity
 from shiftlens.concepts.grounding.explaining.saying import Where
 from shiftlens.concepts.grounding.heat_maps import HeatMap
-from shiftlens.core.errors import GroundingError
-from shiftlens.core.manifest import replacing, write_json
+from shiftlens.core.errors import GroundingError, StoreError
+from shiftlens.core.manifest import read_json, replacing, write_json
 from shiftlens.core.shapes import Codes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 SCHEMA = 1
+_DOCUMENT = "explanation.json"
+_OWN = re.compile(r"heat-\d+-concept-\d+\.png|picture-\d+\.png")
 _EDGE = 1024  # pixels of the longer side of saved pictures
 _NOTES: dict[Where, str] = {
     "at the site": "",
@@ -198,6 +201,9 @@ class Explanation:
     def save(self, folder: str | Path) -> Path:
         """Write ``explanation.json`` and, beside it, the pictures and heat maps as PNG.
 
+        Pictures and heat maps that an earlier explanation wrote there, and that this one has not,
+        are removed; they are those that its ``explanation.json`` names. Other files stay.
+
         Returns:
             the folder.
 
@@ -207,11 +213,15 @@ class Explanation:
         from shiftlens.concepts.grounding.sheets import overlay
 
         root = Path(folder)
+        before = _written(root / _DOCUMENT)
         for at, image in enumerate(self.pictures):
             _write(image, root / _picture_name(at))
         for one in self.heat_maps:
             _write(overlay(self.pictures[one.picture], one, legend=False), root / _map_name(one))
-        write_json(root / "explanation.json", self.to_dict())
+        document = self.to_dict()
+        write_json(root / _DOCUMENT, document)
+        for name in before - _files(document):
+            (root / name).unlink(missing_ok=True)
         return root
 
 
@@ -224,6 +234,26 @@ def no_such_word(text: str, said: Sequence[str]) -> GroundingError:
 def note_of(where: Where) -> str:
     """What is to be known about a state by where it is."""
     return _NOTES[where]
+
+
+def _written(document: Path) -> set[str]:
+    """Files that the explanation of an earlier save names; none where there was none."""
+    if not document.is_file():
+        return set()
+    try:
+        return _files(read_json(document))
+    except StoreError:
+        return set()  # what cannot be read names no file: everything stays
+
+
+def _files(document: Any) -> set[str]:
+    """Pictures and heat maps of a document; whatever is not named as ``save`` names them is not."""
+    if not isinstance(document, dict) or document.get("kind") != "explanation":
+        return set()
+    told: dict[str, Any] = document
+    maps: list[Any] = [one for one in told.get("heat_maps") or () if isinstance(one, dict)]
+    names: list[Any] = [*(told.get("pictures") or ()), *(one.get("file") for one in maps)]
+    return {name for name in names if isinstance(name, str) and _OWN.fullmatch(name)}
 
 
 def _map(one: HeatMap) -> dict[str, Any]:

@@ -207,6 +207,60 @@ def test_it_is_saved_as_json_and_pictures(
         assert document["response"][word["start"] : word["end"]] == word["text"]
 
 
+def test_saved_again_it_takes_its_own_old_files_away_and_no_others(
+    tiny: Model, questions: list[Sample], tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"max_new_tokens": 6, "check": False, "method": "projection"}
+    many = explain(tiny, questions[0], None, _concepts(tiny), n_maps=2, **options)
+    few = replace(many, heat_maps=many.heat_maps[:1])
+    assert len(many.heat_maps) == 2
+    kept, stale = (_file(one) for one in many.heat_maps)
+    folder = many.save(tmp_path / "out")
+    others = ("heat-7-concept-7.png", "explanation.html", "notes.txt", f"my-{stale}")
+    for name in others:
+        (folder / name).write_text("not ours")
+    (tmp_path / "secret").write_text("not ours either")
+    few.save(folder)
+    assert {one.name for one in folder.iterdir()} == {
+        "explanation.json",
+        "picture-0.png",
+        kept,
+        *others,
+    }
+    replace(few, heat_maps=(), pictures=()).save(folder)
+    assert {one.name for one in folder.iterdir()} == {"explanation.json", *others}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"kind": "explanation", "pictures": ["../secret", "notes.txt", 3], "heat_maps": [{}, None]},
+        {"kind": "explanation", "heat_maps": [{"file": "../heat-0-concept-0.png"}]},
+        {"kind": "other", "pictures": ["picture-0.png", "picture-9.png"]},
+        {"kind": "explanation", "pictures": None, "heat_maps": None},
+        ["picture-9.png"],
+        None,
+    ],
+)
+def test_a_document_that_names_what_save_never_writes_takes_nothing_away(
+    tiny: Model, questions: list[Sample], tmp_path: Path, document: Any
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    files = [tmp_path / "secret", tmp_path / "heat-0-concept-0.png", folder / "notes.txt"]
+    for path in (*files, folder / "picture-9.png"):
+        path.write_text("not ours")
+    text = "{ broken" if document is None else json.dumps(document)
+    (folder / "explanation.json").write_text(text)
+    explain(tiny, questions[0], None, _concepts(tiny), response="a dog", n_maps=0).save(folder)
+    assert all(path.exists() for path in (*files, folder / "picture-9.png"))
+    assert json.loads((folder / "explanation.json").read_text())["kind"] == "explanation"
+
+
+def _file(one: Any) -> str:
+    return f"heat-{one.picture}-concept-{one.concept}.png"
+
+
 def test_it_shows_itself_in_one_line(tiny: Model, questions: list[Sample]) -> None:
     found: Explanation = explain(
         tiny, questions[0], None, _concepts(tiny), response="a dog .", n_maps=0
