@@ -35,7 +35,13 @@ def main(words: list[str]) -> int:
     missed = [one for one in NAMES if asked.runs >= _ENOUGH and not kills.in_phase(one)]
     if asked.json:
         landed = [[*key, n] for key, n in kills.landed.items()]
-        document = {"runs": kills.runs, "landed": landed, "faults": kills.faults, "missed": missed}
+        document = {
+            "runs": kills.runs,
+            "landed": landed,
+            "workers": kills.workers,
+            "faults": kills.faults,
+            "missed": missed,
+        }
         sys.stdout.write(json.dumps(document) + "\n")
     else:
         sys.stdout.write(_table(kills, time.monotonic() - began, missed))
@@ -60,7 +66,10 @@ def _table(kills: Kills, seconds: float, missed: list[str]) -> str:
     ]
     total = [str(kills.in_phase(phase)) for phase in NAMES]
     rows.append(["all", str(kills.runs.total()), *total])
-    told = f"{kills.runs.total()} runs, {kills.landed.total()} kills, {seconds:.0f} s"
+    columns = (head, *rows)
+    lines = [f"{a:<14}{b:>5}" + "".join(f"{n:>7}" for n in rest) for a, b, *rest in columns]
+    told = f"{kills.runs.total()} runs, {kills.landed.total() + kills.workers} kills "
+    told += f"({kills.workers} of processes that decode), {seconds:.0f} s"
     lines += ["", f"{told}; {len(kills.faults) or 'no'} differences from undisturbed runs"]
     lines += [f"  {one}" for one in kills.faults]
     lines += [f"  no kill hit the phase {one!r}: nothing is proven about it" for one in missed]

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tests.faults.scenes import Scene
 
 _KILLS = 3  # at most, one run
 _SLOW = 0.012  # seconds that a disk takes longer to force something down: kills hit it more often
+_GRACE = 20.0  # seconds for the processes of a killed one to notice
 _PATIENCE = 120.0  # seconds that a run which nobody disturbs may take on a busy machine
 
 
@@ -34,6 +36,39 @@ def _slow_disk() -> None:
         real(handle)
 
     os.fsync = fsync
+
+
+def descendants(pid: int) -> list[int]:
+    """Processes that a process has started, and those that they have; none if it is gone."""
+    found: list[int] = []
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += [int(one) for one in file.read_text().split()]
+    return found + [deeper for one in found for deeper in descendants(one)]
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _outliving(pids: Sequence[int]) -> list[int]:
+    """Those that are still there after a while."""
+    end = time.monotonic() + _GRACE
+    left = list(pids)
+    while left and time.monotonic() < end:
+        left = [one for one in left if is_alive(one)]
+        time.sleep(0.01)
+    return left
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process is there and has not ended."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
 
 
 @dataclass
@@ -103,11 +138,13 @@ class Kills:
     Attributes:
         landed: how many kills hit in each phase, by scene and phase.
         runs: how many runs were killed, gone on with and compared, by scene.
+        workers: how many kills hit a process that a harvest had started.
         faults: what went wrong, a sentence each.
     """
 
     landed: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     runs: Counter[str] = field(default_factory=Counter[str])
+    workers: int = 0
     faults: list[str] = field(default_factory=list[str])
 
     def in_phase(self, phase: str) -> int:
@@ -164,7 +201,8 @@ class Killer:
         """Run a scene to its end; how many seconds it takes on the slow disk."""
         began = time.monotonic()
         children = [Child(work, out, _slow_disk).start() for work in scene.work]
-        if any([child.wait() for child in children]):
+        codes = [child.wait() for child in children]  # all of them, before anything is said
+        if any(codes):
             raise RuntimeError(f"{scene.name} fails by itself: {children[0].told()}")
         return time.monotonic() - began
 
@@ -174,14 +212,22 @@ class Killer:
         together = len(children) > 1 and self.random.random() < 0.3
         victims = children if together else [self.random.choice(children)]
         time.sleep(after * self._seconds[scene.name])
+        workers = [pid for child in victims for pid in descendants(child.pid)]
+        if workers and self.random.random() < 0.5:
+            self.kills.workers += 1
+            _kill(self.random.choice(workers))
+            victims = []
         for child in victims:
-            os.kill(child.pid, signal.SIGKILL)
+            _kill(child.pid)
         for child in children:
             code = child.wait()
             if child in victims:
                 self._count(scene, child, code)
             elif code:
                 self._fault(scene, out, f"a process that was left alone ended with {child.told()}")
+        orphans = _outliving(workers)
+        if orphans:
+            self._fault(scene, out, f"{len(orphans)} of its processes outlived it")
 
     def _count(self, scene: Scene, child: Child, code: int) -> None:
         # Killed after its last line of work is killed after the end.

@@ -26,12 +26,10 @@ class Scene:
     Attributes:
         name: of the row in the table.
         work: what each of its processes does with the directory; they run at the same time.
-        decoders: whether its process has others that decode pictures.
     """
 
     name: str
     work: tuple[Callable[[Path], object], ...]
-    decoders: bool = False
 
 
 def build_scenes(folder: Path, *, n: int = 3) -> list[Scene]:
@@ -57,6 +55,10 @@ def build_scenes(folder: Path, *, n: int = 3) -> list[Scene]:
         Scene("one model", (lambda out: harvest(base, samples, site, out, **_OPTIONS),)),
         Scene("a pair", (lambda out: harvest([base, tuned], samples, site, out, **_OPTIONS),)),
         Scene("two shares", (share(1), share(2))),
+        Scene(
+            "decoders",
+            (lambda out: harvest(base, samples, site, out, **_OPTIONS, decoders=2),),
+        ),
         Scene("survey", (lambda out: survey(base, tuned, samples, out, **_OPTIONS),)),
         Scene(
             "in turn",

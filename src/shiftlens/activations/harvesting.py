@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, overload
 
+from shiftlens.activations.finite import warn_not_finite
 from shiftlens.activations.job import Job
 from shiftlens.activations.manifest import Manifest
 from shiftlens.activations.parts import harvest_part
@@ -174,6 +175,7 @@ def harvest(
     for store in stores:
         if store.complete and not allow_empty:
             require_rows(store)
+    warn_not_finite(manifests)
     return stores if several else stores[0]
 
 

@@ -69,6 +69,11 @@ class Manifest:
         return [entry for part in self.ordered() for entry in part["quarantine"]]
 
     @property
+    def not_finite(self) -> int:
+        """States that hold NaN or infinity; a part says how many where there are any."""
+        return sum(int(part.get("not_finite", 0)) for part in self.parts.values())
+
+    @property
     def fingerprint(self) -> str:
         """Digest of the identity and of every shard's bytes."""
         return digest([self.identity, [part["sha256"] for part in self.ordered()]])

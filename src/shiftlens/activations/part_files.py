@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from shiftlens.core.manifest import replacing, sha256_file
+from shiftlens.activations.finite import rows_not_finite
+from shiftlens.core.manifest import replacing_all, sha256_file
 
 
 def write_part(
@@ -38,15 +39,16 @@ def write_part(
     from safetensors.torch import save_file
 
     shard, table = root / f"shard-{number:05d}.safetensors", root / f"rows-{number:05d}.parquet"
-    with replacing(shard) as temporary:
-        save_file(dict(tensors), temporary)
-    with replacing(table) as temporary:
-        pq.write_table(pa.Table.from_pylist(list(rows), schema=_schema()), temporary)
+    with replacing_all(shard, table) as (states, lines):
+        save_file(dict(tensors), states)
+        pq.write_table(pa.Table.from_pylist(list(rows), schema=_schema()), lines)
+    bad = rows_not_finite(tensors)
     return {
         "shard": shard.name,
         "rows": table.name,
         "n": sum(row["state"] is not None for row in rows),
         "counts": dict(counts),
+        **({"not_finite": bad} if bad else {}),
         "quarantine": list(quarantine),
         "sha256": {"shard": sha256_file(shard), "rows": sha256_file(table)},
     }

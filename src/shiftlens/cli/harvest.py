@@ -212,6 +212,9 @@ def _run(
     out: Path,
     **options: Any,
 ) -> "list[Manifest]":
+    import warnings
+
+    from shiftlens.activations.finite import NotFinite
     from shiftlens.activations.harvesting import harvest as keep_states
     from shiftlens.activations.manifest import read_manifest
     from shiftlens.activations.site import Site
@@ -219,8 +222,10 @@ def _run(
     found = layers_of(layers, models[0]) or [-1]
     layer = found[0] if len(found) == 1 else tuple(found)
     site = Site(layer) if chosen is None else Site(layer, chosen)
-    if len(models) == 1:
-        stores = [keep_states(models[0], asked, site, out, **options)]
-    else:
-        stores = keep_states(models, asked, site, out, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotFinite)  # the page says so
+        if len(models) == 1:
+            stores = [keep_states(models[0], asked, site, out, **options)]
+        else:
+            stores = keep_states(models, asked, site, out, **options)
     return [read_manifest(store.path) for store in stores]

@@ -97,6 +97,7 @@ def described(store: "Manifest") -> dict[str, Any]:
         "site": store.identity["site"],
         "rows": _rows(store),
         "samples": store.counts,
+        "not_finite": store.not_finite,
         "quarantine": store.quarantine,
         "bytes": sum(one.stat().st_size for one in store.root.iterdir() if one.is_file()),
         "fingerprint": store.fingerprint if store.complete else None,
@@ -144,11 +145,18 @@ def print_stores(stores: "Sequence[Manifest]", *, model: str | None) -> None:
     plural = "s" if len(site.layers) > 1 else ""
     out.print(f"states at {where}, after block{plural} {blocks}", markup=False)
     for one in found:
+        _print_not_finite(one)
         _print_quarantine(one["quarantine"])
     out.print()
     for one in found:
         out.print(f"  store  {one['store']}", markup=False, soft_wrap=True)
     out.print(f"  next   {_next(stores[0].root, site.layers, model)}", markup=False, soft_wrap=True)
+
+
+def _print_not_finite(found: dict[str, Any]) -> None:
+    if found["not_finite"]:
+        text = f"NaN or infinity in {found['not_finite']} of {found['rows']} states of"
+        console().print(f"{text} {found['store']}", markup=False, soft_wrap=True)
 
 
 def _print_quarantine(quarantine: Sequence[dict[str, str]]) -> None:

@@ -1,0 +1,38 @@
+"""States that are no numbers: a model that overflows or divides by zero must not do so unheard.
+
+They are kept as they are, so that a store holds what the model computed; ``learn`` refuses them.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING
+
+from shiftlens.activations.manifest import Manifest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class NotFinite(UserWarning):
+    """States of a harvest hold NaN or infinity."""
+
+
+def rows_not_finite(tensors: "Mapping[str, Tensor]") -> int:
+    """How many rows hold NaN or infinity in any of several tensors (n, d)."""
+    bad = [~one.isfinite().all(dim=1) for one in tensors.values()]
+    return int(reduce(or_, bad).sum()) if bad else 0
+
+
+def warn_not_finite(stores: Sequence[Manifest]) -> None:
+    """Warn of stores that hold such states; once for all of them."""
+    counted = {one.root: one.not_finite for one in stores if one.not_finite}
+    if counted:
+        told = ", ".join(f"{n} states in {root}" for root, n in counted.items())
+        warnings.warn(
+            f"NaN or infinity in {told}: the model overflows, or its weights are damaged; another "
+            "dtype may help",
+            NotFinite,
+            stacklevel=3,
+        )
