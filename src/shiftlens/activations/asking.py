@@ -9,6 +9,7 @@ from shiftlens.core.errors import DataError, MismatchError, StoreError
 from shiftlens.core.manifest import read_json, write_json
 from shiftlens.core.progress import Progress
 from shiftlens.data.images import open_image
+from shiftlens.data.privacy import told
 from shiftlens.data.sample import Samples
 from shiftlens.models.model import Model, Response
 
@@ -27,7 +28,7 @@ def readable(samples: Samples) -> tuple[Samples, list[dict[str, str]]]:
             for ref in sample.images:
                 open_image(ref)
         except DataError as error:
-            quarantine.append({"id": sample.id, "reason": str(error)})
+            quarantine.append({"id": sample.id, "reason": told(sample, str(error))})
     bad = {one["id"] for one in quarantine}
     kept = samples.where(lambda sample: sample.id not in bad)
     if not len(kept):

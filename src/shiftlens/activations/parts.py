@@ -23,6 +23,7 @@ from shiftlens.activations.site import Site
 from shiftlens.core.errors import DataError
 from shiftlens.data.images import Opening
 from shiftlens.data.loading import Loaded, loading
+from shiftlens.data.privacy import name_of, told
 from shiftlens.data.sample import Sample
 from shiftlens.models.generation import decode
 from shiftlens.models.model import Model, Response
@@ -96,7 +97,7 @@ def _refuse(
     sample: Sample, reason: str, tables: list[_Table], quarantine: list[dict[str, str]]
 ) -> None:
     """Note a sample that no model could be asked."""
-    quarantine.append({"id": sample.id, "reason": reason})
+    quarantine.append({"id": sample.id, "reason": told(sample, reason)})
     for table in tables:
         table.counts["failed"] += 1
 
@@ -266,7 +267,7 @@ def _row(
 ) -> dict[str, Any]:
     return {
         "sample_id": sample.id,
-        "image": sample.images[0] if sample.images else "",
+        "image": name_of(sample),
         "prompt": sample.prompt,
         "response": response.text,
         "token_ids": list(response.token_ids),

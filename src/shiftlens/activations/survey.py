@@ -24,6 +24,7 @@ from shiftlens.activations.writing import being_written
 from shiftlens.core.errors import DataError
 from shiftlens.core.manifest import replacing, sha256_file
 from shiftlens.core.progress import Progress, Silent
+from shiftlens.data.privacy import name_of, told
 from shiftlens.data.sample import Sample, Samples
 from shiftlens.models.generation import generate
 from shiftlens.models.model import Model, Response
@@ -160,12 +161,15 @@ def _part(
                 turns.append(Turn.of(sample))
                 readable.append(sample)
             except DataError as error:
-                quarantine.append({"id": sample.id, "reason": str(error)})
+                quarantine.append({"id": sample.id, "reason": told(sample, str(error))})
         refused: dict[int, str] = {}
         run = partial(_some, base, tuned, readable, turns, max_new_tokens)
         for _, found in run_apart(run, range(len(readable)), refused):
             rows += found
-        quarantine += [{"id": readable[at].id, "reason": why} for at, why in refused.items()]
+        quarantine += [
+            {"id": readable[at].id, "reason": told(readable[at], why)}
+            for at, why in refused.items()
+        ]
     return rows, quarantine
 
 
@@ -197,7 +201,7 @@ def _batch(
     return [
         {
             "sample_id": sample.id,
-            "image": sample.images[0] if sample.images else "",
+            "image": name_of(sample),
             "prompt": sample.prompt,
             "labels": json.dumps(dict(sample.labels), ensure_ascii=False),
             **_columns("base", mine),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shiftlens.cli.data_options import ColumnsOption, Rows, WhereOption, rows_option
+from shiftlens.cli.no_images import NoImages
 from shiftlens.cli.terminal import console, print_json, progress
 
 if TYPE_CHECKING:
@@ -68,9 +69,7 @@ def diff(
         list[str] | None,
         typer.Option(help="A difference of the pair that is meant, by name; repeatable."),
     ] = None,
-    no_images: Annotated[
-        bool, typer.Option("--no-images", help="Keep pictures and their paths out of results.")
-    ] = False,
+    no_images: NoImages = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print diff.json instead of the page.")
     ] = False,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shiftlens.cli.data_options import ColumnsOption, WhereOption, rows_option
+from shiftlens.cli.no_images import NoImages, as_named
 from shiftlens.cli.terminal import console, print_json, progress, table
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def discover(
     dtype: Annotated[
         str | None, typer.Option(help="Of the weights: float32, bfloat16, float16.")
     ] = None,
+    no_images: NoImages = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print discovery.json instead of the table.")
     ] = False,
@@ -81,6 +83,7 @@ def discover(
     listener = progress(quiet=quiet or as_json)
     rows = rows_option(where, columns)
     samples = samples_of(data, out, n if concepts else 2 * n, seed, prompt, rows)
+    samples = as_named(samples, no_images)
     loaded = load_model(model, adapter=adapter, device=device, dtype=dtype)
     if concepts:
         learned = Concepts.load(concepts.removesuffix(".safetensors"))

@@ -1,11 +1,13 @@
 """``shiftlens evaluate``: steering beside an instruction and a fine-tuned model, with its costs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shiftlens.cli.no_images import NoImages, as_named
 from shiftlens.cli.steering_options import layer_numbers, layers_of, named_sources, setting
 from shiftlens.cli.terminal import print_json, progress
 
@@ -82,6 +84,7 @@ def evaluate(
     dtype: Annotated[
         str | None, typer.Option(help="Of the weights: float32, bfloat16, float16.")
     ] = None,
+    no_images: NoImages = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print evaluation.json instead of tables.")
     ] = False,
@@ -114,6 +117,7 @@ def evaluate(
         _trial(name, source, one, out, n, seed, prompt if at == 0 else None)
         for at, (name, source, one) in enumerate(judged)
     ]
+    trials = [replace(one, samples=as_named(one.samples, no_images)) for one in trials]
     loaded, other = _load(model, tuned, adapter, device, dtype)
     wanted = (
         read_interventions(

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from shiftlens.cli.no_images import NoImages
 from shiftlens.cli.terminal import print_json
 
 
@@ -44,6 +45,7 @@ def explain(
     dtype: Annotated[
         str | None, typer.Option(help="Of the weights: float32, bfloat16, float16.")
     ] = None,
+    no_images: NoImages = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print explanation.json instead of the page.")
     ] = False,
@@ -60,6 +62,7 @@ def explain(
     from shiftlens.cli.explain_page import print_explanation
     from shiftlens.concepts.concepts import Concepts
     from shiftlens.concepts.grounding.explaining import explain as run
+    from shiftlens.data.sample import Sample, Samples
     from shiftlens.models.loading import load_model
     from shiftlens.reporting.explaining_page import write_explanation_page
 
@@ -67,10 +70,15 @@ def explain(
     learned = Concepts.load(concepts_at(concepts))
     measured = None if store is None else ActivationStore.open(store)
     chosen = [one.strip() for one in words.split(",") if one.strip()]
+    asked = Sample("picture", prompt, (str(image),))
+    if no_images:
+        from shiftlens.data.privacy import hide
+
+        (asked,) = hide(Samples([asked]))
     found = run(
         load_model(model, adapter=adapter, device=device, dtype=dtype),
-        image,
-        prompt,
+        asked,
+        None,
         learned,
         response=response,
         store=measured,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from shiftlens.cli.no_images import NoImages
 from shiftlens.cli.terminal import print_json
 from shiftlens.cli.word_options import ALL
 
@@ -40,6 +41,7 @@ def ground(
     dtype: Annotated[
         str | None, typer.Option(help="Of the weights: float32, bfloat16, float16.")
     ] = None,
+    no_images: NoImages = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the concepts instead of the table.")
     ] = False,
@@ -56,6 +58,8 @@ def ground(
         raise typer.BadParameter(
             f"words cannot be told from {against!r}: concepts or samples", param_hint="--against"
         )
+    if no_images and sheets is not None:
+        raise typer.BadParameter("sheets are pictures", param_hint="--no-images, --sheets")
     from shiftlens.activations.store import ActivationStore
     from shiftlens.cli.concept_files import concepts_at
     from shiftlens.cli.ground_page import document_of, draw_sheets, print_grounded
@@ -74,7 +78,7 @@ def ground(
         states,
         model_of(states, model, adapter, device=device, dtype=dtype).readout,
         n_words=n_words,
-        n_images=n_images,
+        n_images=0 if no_images else n_images,
         stop_words=stops,
         words=only,
         against=against,  # pyright: ignore[reportArgumentType]

@@ -10,6 +10,8 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from shiftlens.cli.terminal import WIDTH, console
+from shiftlens.core.errors import GroundingError
+from shiftlens.data.privacy import is_hidden
 
 if TYPE_CHECKING:
     from shiftlens.activations.store import ActivationStore
@@ -28,6 +30,9 @@ def draw_sheets(concepts: "Concepts", states: "ActivationStore", folder: Path) -
         states: where the pictures lie.
         folder: made if it does not exist; sheets of further concepts, which an earlier run left
             there, are removed.
+
+    Raises:
+        GroundingError: the store was made without names of pictures.
     """
     from shiftlens.concepts.grounding.sheets import contact_sheet
     from shiftlens.data.sample import Sample
@@ -38,6 +43,11 @@ def draw_sheets(concepts: "Concepts", states: "ActivationStore", folder: Path) -
         for row in states.rows
         if row.sample_id in shown
     }
+    if any(is_hidden(ref) for one in samples.values() for ref in one.images):
+        raise GroundingError(
+            f"{states.path} does not say where its pictures lie: it was made with --no-images",
+            remedy="ground without --sheets",
+        )
     folder.mkdir(parents=True, exist_ok=True)
     places = len(str(concepts.k - 1))
     drawn = [folder / f"concept-{index:0{max(2, places)}}.png" for index in range(concepts.k)]
@@ -53,7 +63,7 @@ def gone(concepts: "Concepts", states: "ActivationStore") -> list[str]:
     """Pictures of the concepts that no longer lie where they were harvested."""
     shown = {one for images in concepts.images for one in images}
     paths = {row.image for row in states.rows if row.sample_id in shown and row.image}
-    return sorted(path for path in paths if not Path(path).is_file())
+    return sorted(path for path in paths if not is_hidden(path) and not Path(path).is_file())
 
 
 def document_of(concepts: "Concepts", path: Path, sheets: Sequence[Path]) -> dict[str, Any]:
@@ -138,6 +148,7 @@ def _next(
     ids = [one for images in concepts.images for one in images]
     row = next((row for row in states.rows if ids and row.sample_id == ids[0]), states.rows[0])
     named, *adapter = model
-    words = ["shiftlens", "explain", named, row.image or "PICTURE", *adapter]
+    picture = "PICTURE" if is_hidden(row.image) or not row.image else row.image
+    words = ["shiftlens", "explain", named, picture, *adapter]
     words += ["--prompt", row.prompt]
     return shlex.join([*words, "--concepts", str(path), "--store", str(store)])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shiftlens.cli.data_options import ColumnsOption, Rows, WhereOption, rows_option
+from shiftlens.cli.no_images import NoImages, as_named
 from shiftlens.cli.steering_options import layer_numbers, layers_of
 from shiftlens.cli.terminal import print_json, progress
 from shiftlens.cli.token_choice import NAMES, token_choice
@@ -76,6 +77,7 @@ def harvest(
     dtype: Annotated[
         str | None, typer.Option(help="Of the weights: float32, bfloat16, float16.")
     ] = None,
+    no_images: NoImages = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print counts and where.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
     dry_run: Annotated[
@@ -110,6 +112,7 @@ def harvest(
             as_json=as_json,
         )
         return
+    asked = as_named(asked, no_images)
     from shiftlens.activations.recognising import finished, note_request, request_key
 
     options: dict[str, Any] = {

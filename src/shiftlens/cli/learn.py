@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shiftlens.cli.no_images import NoImages
 from shiftlens.cli.steering_options import listed, setting
 from shiftlens.cli.terminal import print_json, progress
 from shiftlens.cli.word_options import ALL
@@ -69,6 +70,7 @@ def learn(
         int, typer.Option("--most-rows", help="States that several k are tried on, at most.")
     ] = 20_000,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, mps.")] = None,
+    no_images: NoImages = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print what was learned instead of the tables.")
     ] = False,
@@ -124,7 +126,8 @@ def learn(
         k_found = counts[0] if choice is None or choice.chosen is None else choice.chosen
         concepts = _learned(states, kind, k_found, at, device, listener)
         if readout is not None:
-            concepts = _grounded(concepts, states, readout, n_words, n_images, stops)
+            pictures = 0 if no_images else n_images
+            concepts = _grounded(concepts, states, readout, n_words, pictures, stops)
         concepts.save(out / "concepts")
     from shiftlens.cli.learn_page import document_of, print_learned
 

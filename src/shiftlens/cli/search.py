@@ -1,11 +1,13 @@
 """``shiftlens search``: which layer, how strong, what it costs; chosen on one half of the data."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shiftlens.cli.no_images import NoImages, as_named
 from shiftlens.cli.steering_options import (
     layer_numbers,
     layers_of,
@@ -94,6 +96,7 @@ def search(
     dtype: Annotated[
         str | None, typer.Option(help="Of the weights: float32, bfloat16, float16.")
     ] = None,
+    no_images: NoImages = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print search.json instead of the table.")
     ] = False,
@@ -140,6 +143,8 @@ def search(
     listener = progress(quiet=quiet or as_json)
     samples = _samples(data, out, parts * n, seed, prompt)
     beside = [_off_target(one, out, n, seed) for one in named_sources(off_target or ())]
+    samples = as_named(samples, no_images)
+    beside = [replace(one, samples=as_named(one.samples, no_images)) for one in beside]
     loaded = load_model(model, adapter=adapter, device=device, dtype=dtype)
     if vector:
         directions, chosen = _read(vector, layers_of(layers, loaded))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shiftlens.cli.data_options import ColumnsOption, Rows, WhereOption, rows_option
+from shiftlens.cli.no_images import NoImages, as_named
 from shiftlens.cli.terminal import console, print_json, progress
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def suggest(
     dtype: Annotated[
         str | None, typer.Option(help="Of the weights: float32, bfloat16, float16.")
     ] = None,
+    no_images: NoImages = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print suggestion.json instead of the tables.")
     ] = False,
@@ -86,6 +88,7 @@ def suggest(
 
     rows = rows_option(where, columns)
     asked, available = _samples(data, out, samples, seed, prompt, rows)
+    asked = as_named(asked, no_images)
     found = run(
         load_model(model, adapter=adapter, device=device, dtype=dtype),
         asked,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shiftlens.cli.data_options import ColumnsOption, WhereOption, rows_option
+from shiftlens.cli.no_images import NoImages, as_named
 from shiftlens.cli.terminal import console, print_json, progress
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def trajectory(
         list[str] | None,
         typer.Option(help="A difference from the base that is meant, by name; repeatable."),
     ] = None,
+    no_images: NoImages = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print trajectory.json instead of the table.")
     ] = False,
@@ -97,6 +99,7 @@ def trajectory(
         _print_cost(asked, len(values), len(placebos), draws, answers, as_json=as_json)
         return
     samples = samples_of(data, out, drawn or n, seed, prompt, rows)
+    samples = as_named(samples, no_images)
     from shiftlens.activations.site import Site
     from shiftlens.activations.tokens import last_prompt, word
     from shiftlens.cli.trajectory_page import print_trajectory

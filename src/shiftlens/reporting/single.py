@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shiftlens import __version__
+from shiftlens.data.privacy import path_of
 from shiftlens.data.sample import Sample
 from shiftlens.reporting.checking import SCHEMA
 from shiftlens.reporting.data import describe_shift
@@ -37,7 +38,8 @@ def report(
     Raises:
         MachineError: the disk is full.
     """
-    paths = {one.id: one.images[0] for one in samples or () if one.images}
+    found = {one.id: path_of(one) for one in samples or ()}
+    paths = {name: path for name, path in found.items() if path}
     root = _common_folder(paths)
     document: dict[str, Any] = {
         "schema": SCHEMA,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from shiftlens.core.errors import DataError, MismatchError, StoreError
 from shiftlens.core.manifest import digest, sha256_file
 from shiftlens.core.progress import Progress
+from shiftlens.data.privacy import hide, path_of
 from shiftlens.data.reading import read
 from shiftlens.data.sample import Sample, Samples
 from shiftlens.data.sources import is_provided, provided_model, provided_samples
@@ -72,7 +73,7 @@ class Context:
             # Provided samples were drawn with the seed; a user's own are chosen with it.
             if spec.n is not None and not is_provided(spec.source):
                 samples = samples.take(spec.n, seed=spec.seed)
-            self._samples[name] = samples
+            self._samples[name] = samples if self.experiment.images else hide(samples)
         return self._samples[name]
 
     def _provided(self, name: str) -> Path:
@@ -145,11 +146,15 @@ class Context:
             shutil.rmtree(out, ignore_errors=True)
             return harvest(list(models), samples, site, out, **options)
 
-    def shown(self, sample: Sample) -> str:
-        """The sample's first picture as the report names it: relative to the run where inside."""
-        path = Path(sample.images[0]) if sample.images else Path()
-        inside = path.is_relative_to(self.root)
-        return str(path.relative_to(self.root)) if inside else str(path)
+    def shown(self, sample: Sample) -> str | None:
+        """The sample's first picture as the report names it: relative to the run where inside.
+
+        ``None`` where it has none, or where pictures are kept out of results.
+        """
+        found = path_of(sample)
+        path = Path(found or "")
+        inside = found is not None and path.is_relative_to(self.root)
+        return str(path.relative_to(self.root)) if inside else found
 
 
 def _chosen(samples: Samples, where: Mapping[str, Sequence[str]], name: str) -> Samples:

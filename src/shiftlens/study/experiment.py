@@ -188,7 +188,10 @@ def data_of(spec: SteeringSpec) -> list[str]:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A whole study: a base and its fine-tune, or several fine-tunes of one base."""
+    """A whole study: a base and its fine-tune, or several fine-tunes of one base.
+
+    ``images = false`` keeps pictures and their names out of all results.
+    """
 
     title: str
     base: str
@@ -200,6 +203,7 @@ class Experiment:
     seed: int = 0
     batch_size: int = 32
     max_new_tokens: int = 32
+    images: bool = True
     n_words: int = 15
     stop_words: list[str] = field(default_factory=list[str])
 

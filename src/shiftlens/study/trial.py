@@ -161,7 +161,7 @@ class Trial:
         """One sample as the report shows it."""
         return {
             "id": sample.id,
-            "image": self.context.shown(sample) if sample.images else None,
+            "image": self.context.shown(sample),
             "prompt": sample.prompt,
             "answers": [{"label": label, "text": text} for label, text in answers.items()],
             "gate": None if gate is None else ("open" if gate else "closed"),

@@ -194,7 +194,9 @@ def _compare(context: Context, spec: WordsSpec, harvested: Result) -> Result:
     )
     shift.save(_folder(context, spec) / "shift")
     samples = context.samples(spec.data)
-    described = describe_shift(shift, {s.id: context.shown(s) for s in samples if s.images})
+    shown = {one.id: context.shown(one) for one in samples}
+    pictures = {name: path for name, path in shown.items() if path is not None}
+    described = describe_shift(shift, pictures)
     return {**described, "spectrum": shift.spectrum}
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from shiftlens.core.errors import MismatchError, SteeringError
 from shiftlens.core.progress import Progress
+from shiftlens.data.privacy import path_of
 from shiftlens.models.model import Model
 from shiftlens.steering.arms import Arm
 from shiftlens.steering.evaluating.evaluation import Evaluation
@@ -134,7 +135,7 @@ def _examples(trial: Trial, judged: Sequence[Judged], n: int) -> list[dict[str, 
     return [
         {
             "id": trial.samples[i].id,
-            "image": trial.samples[i].images[0] if trial.samples[i].images else None,
+            "image": path_of(trial.samples[i]),
             "prompt": trial.samples[i].prompt,
             "answers": {one.arm.name: one.texts[i] for one in judged},
         }

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shiftlens.data.privacy import path_of
 from shiftlens.data.sample import Sample
 from shiftlens.reporting.numbers import clean
 from shiftlens.shift.choosing import Choice
@@ -96,9 +97,7 @@ def _born(found: Found, samples: Mapping[str, Sample]) -> list[dict[str, Any]]:
 
 
 def _pictures(ids: tuple[str, ...], samples: Mapping[str, Sample]) -> list[dict[str, str | None]]:
-    return [
-        {"id": one, "path": samples[one].images[0] if samples[one].images else None} for one in ids
-    ]
+    return [{"id": one, "path": path_of(samples[one])} for one in ids]
 
 
 def without_pictures(document: Any) -> Any:

@@ -23,6 +23,7 @@ from shiftlens.activations.survey import Answers, Survey, survey
 from shiftlens.core.errors import DataError, LearnError
 from shiftlens.core.manifest import digest, write_json
 from shiftlens.core.progress import Progress, Silent
+from shiftlens.data.privacy import hide
 from shiftlens.data.sample import Sample, Samples
 from shiftlens.models.generation import decode
 from shiftlens.models.model import Model
@@ -80,6 +81,8 @@ def diff(
     """
     start, options, listener = time.perf_counter(), settings or DiffSettings(), progress or Silent()
     root = Path(out)
+    if not options.images:
+        samples = hide(samples)
     asked = survey(
         base,
         tuned,

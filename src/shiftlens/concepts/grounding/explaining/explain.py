@@ -47,6 +47,7 @@ from shiftlens.concepts.grounding.explaining.saying import (
     words_of,
 )
 from shiftlens.core.errors import DataError, GroundingError
+from shiftlens.data.privacy import HiddenSample, is_hidden, path_of
 from shiftlens.data.sample import Sample, Samples
 from shiftlens.models.model import Model, Response
 from shiftlens.models.prompts import Turn
@@ -124,13 +125,14 @@ def explain(
     concepts, words = concepts_given(concepts), (words,) if isinstance(words, str) else words
     store = None if store is None else store_given(store)
     _check(n_concepts, n_words, n_images, n_maps)
-    how = Drawing(method, check, n_maps)
     notes = require_model(concepts, model)
     require_grounded(concepts)
     if store is not None:
         require_store(concepts, store)
     site = concepts.site.resolve(model)
     with _as_sample(image, prompt) as sample:
+        hidden = isinstance(sample, HiddenSample)
+        how = Drawing(method, check, 0 if hidden else n_maps)  # a heat map shows its picture
         turn = Turn.of(sample)
         caught = _caught(model, turn, site, response, max_new_tokens)
         said = said_of(model, caught.responses[0])
@@ -154,7 +156,7 @@ def explain(
         calibration=None if ranges is None else {"rows": ranges.rows, "held_out": ranges.held_out},
         heat_maps=drawn.maps,
         occlusions=drawn.checks,
-        pictures=turn.images,
+        pictures=() if hidden else turn.images,
         notes=(*notes, *drawn.notes),
     )
 
@@ -239,8 +241,8 @@ def _words(
 def _paths(store: ActivationStore | None, samples: Samples | None) -> Mapping[str, str]:
     """Path of each sample's first picture, by sample id."""
     rows = [] if store is None else [(one.sample_id, one.image) for one in store.rows]
-    listed = [(one.id, one.images[0]) for one in samples or () if one.images]
-    return {name: path for name, path in (*rows, *listed) if path}
+    listed = [(one.id, path_of(one)) for one in samples or ()]
+    return {name: path for name, path in (*rows, *listed) if path and not is_hidden(path)}
 
 
 def _named(
