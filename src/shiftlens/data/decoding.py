@@ -28,6 +28,16 @@ def command() -> list[str]:
     return [sys.executable, "-c", f"{program}; d.serve()", *sys.path]
 
 
+def environment() -> dict[str, str]:
+    """Its environment: this one's, and memory that is kept between pictures.
+
+    By default the C library gives the memory of every picture back and gets it anew, page by page,
+    which can take as long as decoding. Settings that are there already stay.
+    """
+    kept = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**26)}
+    return {**kept, **os.environ}
+
+
 def serve() -> None:
     """Answer requests until there are no more."""
     answers = os.fdopen(os.dup(1), "wb")

@@ -15,7 +15,7 @@ from typing import IO, cast
 from PIL.Image import Image
 
 from shiftlens.core.errors import DataError, MachineError
-from shiftlens.data.decoding import READY, ask, command, receive
+from shiftlens.data.decoding import READY, ask, command, environment, receive
 from shiftlens.data.images import LOCAL, Opening, open_image, pixels_allowed
 from shiftlens.data.sample import Sample
 
@@ -217,7 +217,11 @@ def _start() -> subprocess.Popen[bytes]:
         try:
             # A session of its own: Ctrl-C is for the parent, which then ends it.
             process = subprocess.Popen(
-                command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+                command(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment(),
+                start_new_session=True,
             )
         except OSError as error:
             raise _not_started(str(error)) from error
