@@ -10,7 +10,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -62,22 +63,50 @@ def replacing(path: Path) -> Generator[Path]:
         MachineError: the disk is full, or may not be written. The temporary file is removed,
             ``path`` stays what it was.
     """
-    with disk_guard(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        os.close(handle)
-    temporary = Path(name)
+    with replacing_all(path) as (temporary,):
+        yield temporary
+
+
+@contextmanager
+def replacing_all(*paths: Path) -> Generator[tuple[Path, ...]]:
+    """Give temporary paths for files of one directory; see ``replacing``.
+
+    The files are forced to the disk at the same time, which takes hardly longer than for one. Each
+    appears in one step; a kill may come between two of them.
+
+    Raises:
+        MachineError: see ``replacing``.
+    """
+    temporaries: list[Path] = []
     try:
-        with disk_guard(path):
-            yield temporary
-            sync_file(temporary)
-            temporary.chmod(0o644)
-            temporary.replace(path)
-            sync_directory(path.parent)
+        with disk_guard(paths[0]):
+            paths[0].parent.mkdir(parents=True, exist_ok=True)
+            temporaries += map(_beside, paths)
+            yield tuple(temporaries)
+            _sync_together(temporaries)
+            for temporary, path in zip(temporaries, paths, strict=True):
+                temporary.chmod(0o644)
+                temporary.replace(path)
+            sync_directory(paths[0].parent)
     except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        for temporary in temporaries:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
         raise
+
+
+def _beside(path: Path) -> Path:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    return Path(name)
+
+
+def _sync_together(files: Sequence[Path]) -> None:
+    if len(files) == 1:
+        sync_file(files[0])
+        return
+    with ThreadPoolExecutor(len(files)) as pool:
+        list(pool.map(sync_file, files))
 
 
 def remove_leftovers(root: Path) -> None:

@@ -1,5 +1,6 @@
 """Files that are whole or absent, and digests that tell them apart."""
 
+import contextlib
 import hashlib
 import json
 import stat
@@ -13,6 +14,7 @@ from shiftlens.core.manifest import (
     read_json,
     remove_leftovers,
     replacing,
+    replacing_all,
     sha256_file,
     write_atomic,
     write_json,
@@ -77,6 +79,21 @@ def test_until_the_end_a_reader_sees_the_old_file(tmp_path: Path) -> None:
         temporary.write_text('{"version": 2}')
         assert read_json(path) == {"version": 1}
     assert read_json(path) == {"version": 2}
+
+
+@pytest.mark.parametrize("crash", [None, _Crash, KeyboardInterrupt])
+def test_two_files_appear_together_or_not_at_all(
+    tmp_path: Path, crash: type[BaseException] | None
+) -> None:
+    paths = tmp_path / "a" / "one", tmp_path / "a" / "two"
+    with contextlib.suppress(_Crash, KeyboardInterrupt), replacing_all(*paths) as (first, second):
+        first.write_bytes(b"1")
+        if crash is not None:
+            _write_and_crash(second, crash)
+        second.write_bytes(b"2")
+        assert not any(path.exists() for path in paths)
+    found = {one.name: one.read_bytes() for one in (tmp_path / "a").iterdir()}
+    assert found == ({"one": b"1", "two": b"2"} if crash is None else {})
 
 
 def test_json_keeps_order_and_letters(tmp_path: Path) -> None:
