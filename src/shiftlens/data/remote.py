@@ -2,6 +2,8 @@
 
 import time
 from http.client import HTTPException
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any
 from urllib import request
 from urllib.error import HTTPError
@@ -28,7 +30,27 @@ def fetch(url: str, *, max_bytes: int = MAX_BYTES, seconds: float = SECONDS) -> 
     Raises:
         DataError: no answer, another answer than 200, too many bytes, or not in time.
     """
-    start = time.monotonic()
+    answers: SimpleQueue[bytes | Exception] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            answers.put(_fetched(url, max_bytes, seconds))
+        except Exception as error:
+            answers.put(error)
+
+    # Looking up a name has no limit of its own, and headers may come letter by letter.
+    Thread(target=work, daemon=True, name="fetch").start()
+    try:
+        found = answers.get(timeout=seconds)
+    except Empty:
+        raise _too_late(url, seconds) from None
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def _fetched(url: str, max_bytes: int, seconds: float) -> bytes:
+    end = time.monotonic() + seconds
     try:
         if urlsplit(url).scheme.lower() not in SCHEMES:
             raise DataError(f"image {url} is not on the web", allowed="http:// and https://")
@@ -37,7 +59,7 @@ def fetch(url: str, *, max_bytes: int = MAX_BYTES, seconds: float = SECONDS) -> 
             declared = answer.headers.get("Content-Length", "")
             if declared.isdigit() and int(declared) > max_bytes:
                 raise _too_large(url, max_bytes)
-            return _read(url, answer, max_bytes, start + seconds)
+            return _read(url, answer, max_bytes, end)
     except DataError:
         raise
     except (OSError, HTTPException, ValueError) as error:

@@ -97,14 +97,20 @@ def test_the_limit_of_time_holds_for_silence_and_for_drops(server: Server) -> No
     def silent(handler: BaseHTTPRequestHandler) -> None:
         ended.wait(20)
 
+    # Drops and letters that come often enough never time out by themselves.
     def dripping(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.end_headers()
         while not ended.wait(0.05):
             handler.wfile.write(b"x")
 
-    server.answers.update({"/silent": silent, "/dripping": dripping})
-    for path in ("/silent", "/dripping"):
+    def spelling(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"HTTP/1.0 200 OK\r\nX-Long: ")
+        while not ended.wait(0.05):
+            handler.wfile.write(b"x")
+
+    server.answers.update({"/silent": silent, "/dripping": dripping, "/spelling": spelling})
+    for path in ("/silent", "/dripping", "/spelling"):
         start = time.monotonic()
         with pytest.raises(DataError, match=r"did not come within 0\.6 seconds"):
             fetch(server.url(path), seconds=0.6)
