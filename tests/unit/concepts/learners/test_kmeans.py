@@ -12,9 +12,7 @@ from tests.builders import build_store
 from shiftlens.concepts import rows as rows_module
 from shiftlens.concepts.learners import sampling
 from shiftlens.concepts.learners.kmeans import KMeans
-from shiftlens.concepts.learners.learner import learners
 from shiftlens.concepts.rows import MemoryRows, StoreRows
-from shiftlens.core.errors import ShiftLensError
 
 
 def _blobs(
@@ -71,25 +69,6 @@ def test_same_seed_same_bits() -> None:
     assert not different.vectors.equal(KMeans(k=5, seed=3, n_starts=1).fit(states).vectors)
 
 
-def test_the_global_random_state_decides_nothing_and_stays() -> None:
-    states, _ = _blobs(5, 100, 8, spread=1.0, seed=0)
-    torch.manual_seed(1)
-    before = torch.random.get_rng_state()
-    one = KMeans(k=5).fit(states)
-    assert torch.random.get_rng_state().equal(before)
-    torch.manual_seed(2)
-    np.random.default_rng(9)
-    assert KMeans(k=5).fit(states).vectors.equal(one.vectors)
-
-
-def test_the_input_is_not_changed_and_half_precision_will_do() -> None:
-    states = _blobs(3, 60, 8, spread=5.0, seed=0)[0].half()
-    kept = states.clone()
-    found = KMeans(k=3).fit(states)
-    assert states.equal(kept)
-    assert found.vectors.dtype == torch.float32
-
-
 def test_a_large_common_mean_does_not_cost_precision() -> None:
     """States share a mean that is far larger than what tells them apart."""
     states, _ = _blobs(4, 200, 8, spread=3.0, seed=0)
@@ -118,13 +97,6 @@ def test_as_many_concepts_as_rows() -> None:
     found = KMeans(k=7).fit(states)
     assert found.sizes == (1,) * 7
     assert found.report["objective"] == pytest.approx(0.0, abs=1e-5)
-
-
-def test_learners_are_known_by_name() -> None:
-    assert learners.get("kmeans") is KMeans
-    assert KMeans(k=3).options()["name"] == "kmeans"
-    with pytest.raises(ShiftLensError, match="unknown learner 'k-means'"):
-        learners.get("k-means")
 
 
 class _Counted(MemoryRows):

@@ -110,13 +110,6 @@ def test_same_seed_same_bits_and_the_global_state_decides_nothing() -> None:
     assert not SemiNMF(k=5, seed=4, max_iter=30).fit(states).vectors.equal(one.vectors)
 
 
-def test_states_are_not_changed() -> None:
-    states = planted()[0].half()
-    kept = states.clone()
-    SemiNMF(k=3, max_iter=10).fit(states)
-    assert states.equal(kept)
-
-
 @pytest.mark.parametrize("space", ["raw", "centred", "unit", "standard", "white"])
 def test_every_space_and_the_way_back(space: str) -> None:
     states = falling(200, 12, mean=1.0)
