@@ -105,7 +105,8 @@ def _fetched(ref: str, scheme: str, opening: Opening) -> io.BytesIO | io.Buffere
         raise DataError(
             f"image {ref} is on the web, and remote images are off",
             allowed="paths of files",
-            remedy="save it, or ask for it: harvest(..., remote=True), or --remote-images",
+            remedy="save it, or ask for it: harvest(..., remote=True), or "
+            "shiftlens harvest --remote-images",
         )
     from shiftlens.data.remote import fetch
 

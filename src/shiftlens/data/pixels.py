@@ -17,7 +17,8 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_BITS = 258  # the TIFF tag that says how many bits a sample has
+_BITS, _MEANING = 258, 262  # TIFF tags: how many bits a value has, and what its ends stand for
+_WHITE_IS_ZERO = 0
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
@@ -65,8 +66,18 @@ def _eight_bits(image: Image.Image) -> "np.ndarray":
     import numpy as np
 
     values = np.asarray(image)
+    tags: Any = getattr(image, "tag_v2", {})
     if values.dtype.kind == "u" or image.format in ("PNG", "PPM"):
-        return (values >> (_bits(image) - 8)).clip(0, 255).astype(np.uint8)
+        bits = int(tags.get(_BITS, (16,))[0])  # of the 16 that each value takes
+        grey = (values >> (bits - 8)).clip(0, 255).astype(np.uint8)
+    else:
+        grey = _between_its_ends(values)
+    return 255 - grey if tags.get(_MEANING) == _WHITE_IS_ZERO else grey
+
+
+def _between_its_ends(values: "np.ndarray") -> "np.ndarray":
+    import numpy as np
+
     low, high = float(values.min()), float(values.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError("it holds NaN or infinity")
@@ -74,10 +85,3 @@ def _eight_bits(image: Image.Image) -> "np.ndarray":
         low, high = 0.0, 1.0
     scaled = (values.astype(np.float64) - low) * (255 / ((high - low) or 1.0))
     return np.rint(scaled).astype(np.uint8)
-
-
-def _bits(image: Image.Image) -> int:
-    """How many bits a grey value has of the 16 that it takes."""
-    tags: Any = getattr(image, "tag_v2", {})
-    found: Any = tags.get(_BITS, (16,))
-    return int(found[0])

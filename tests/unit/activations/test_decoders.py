@@ -192,5 +192,8 @@ def test_the_command_line_asks_too(
     assert cli.run_app(on) == 0
     assert sorted(server.asked) == names
     assert len(ActivationStore.open(tmp_path / "on")) == 2
+    # A finished run is recognised, whoever is to decode, and nothing is fetched for that.
+    assert cli.run_app([*on, "--decoders", "0"]) == 0
+    assert sorted(server.asked) == names
     assert cli.run_app([*asked, "-o", str(tmp_path / "x"), "--decoders", "-1"]) == 2
     assert "-1 processes" in capsys.readouterr().err

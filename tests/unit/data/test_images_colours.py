@@ -20,9 +20,19 @@ def _opened(path: Path) -> np.ndarray:
     return np.asarray(image)
 
 
-def _tiff(path: Path, width: int, bits: int, data: bytes) -> Path:
+def _tiff(path: Path, width: int, bits: int, data: bytes, meaning: int = 1) -> Path:
     """One row of grey values, as plain as the format allows."""
-    tags = {256: width, 257: 1, 258: bits, 259: 1, 262: 1, 273: 0, 277: 1, 278: 1, 279: len(data)}
+    tags = {
+        256: width,
+        257: 1,
+        258: bits,
+        259: 1,
+        262: meaning,
+        273: 0,
+        277: 1,
+        278: 1,
+        279: len(data),
+    }
     tags[273] = 8 + 2 + 12 * len(tags) + 4  # the pixels follow the directory
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
     head = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(tags))
@@ -70,6 +80,16 @@ def test_grey_of_12_bits_is_scaled_by_its_own_white(tmp_path: Path) -> None:
     )
     found = _opened(_tiff(tmp_path / "twelve.tif", 4, 12, packed))
     assert found[0, :, 0].tolist() == [0, 255, 128, 1]
+
+
+@pytest.mark.parametrize(("meaning", "shown"), [(1, [0, 128, 255]), (0, [255, 127, 0])])
+def test_deep_grey_whose_zero_is_white(tmp_path: Path, meaning: int, shown: list[int]) -> None:
+    """Pillow turns such pictures of 8 bits round by itself, and leaves those of 16 as they are."""
+    data = struct.pack("<3H", 0, 0x8000, 0xFFFF)
+    found = _opened(_tiff(tmp_path / "sixteen.tif", 3, 16, data, meaning))
+    assert found[0, :, 0].tolist() == shown
+    found = _opened(_tiff(tmp_path / "eight.tif", 3, 8, bytes([0, 0x80, 0xFF]), meaning))
+    assert found[0, :, 0].tolist() == shown
 
 
 @pytest.mark.parametrize(
