@@ -51,7 +51,7 @@ def _scores(concepts: Concepts, states: Acts) -> Codes:
     """(n, k): the larger, the more active; minus infinity where a concept is not active."""
     if isinstance(concepts.encoder, Nearest):
         distances = concepts.distances(states)
-        own = torch.nn.functional.one_hot(distances.argmin(dim=1), concepts.k).bool()
+        own = concepts.encode(states) > 0
         return torch.where(own, -distances, -torch.inf)
     codes = concepts.encode(states)
     return torch.where(codes > 0, codes, -torch.inf)

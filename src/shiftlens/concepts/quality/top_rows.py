@@ -43,7 +43,7 @@ def _scores(concepts: Dictionary, states: Tensor) -> Tensor:
     """(m, k) how much each row activates each concept; minus infinity where it does not."""
     if isinstance(concepts.encoder, Nearest):
         distances = concepts.encoder.distances(states, concepts.vectors)
-        own = torch.nn.functional.one_hot(distances.argmin(dim=1), len(concepts.vectors)).bool()
+        own = concepts.encoder.encode(states, concepts.vectors) > 0
         return torch.where(own, -distances, -torch.inf)
     codes = concepts.encode(states)
     return torch.where(codes > 0, codes, -torch.inf)
