@@ -189,7 +189,14 @@ def _pictures(
             allowed=", ".join(f".{kind}" for kind in tables.names()),
         )
     if not path.is_dir():
-        raise DataError(f"{path} is not something that can be read", allowed=_allowed())
+        named = "a .json file is read under the name that its data set gives it"
+        raise DataError(
+            f"{path} is not something that can be read",
+            allowed=_allowed(),
+            remedy=f"{named}; any other rows, one a line in a .jsonl"
+            if path.suffix.lower() == ".json"
+            else "",
+        )
     if where:
         raise DataError(f"{path} is a folder of pictures, which have no columns for where")
     if not pictures:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.unit.data.layout_files import captions, genome, picture, pope, safety, vqav2
+from tests.unit.data.layout_files import captions, coco_name, genome, picture, pope, safety, vqav2
 
 from shiftlens.core.errors import DataError, ShiftLensError
 from shiftlens.data import layouts as package
@@ -102,3 +102,28 @@ def test_a_prompt_may_hold_the_question(prompt: str | None, expected: str) -> No
 )
 def test_a_split_is_read_from_a_name(name: str, split: str | None) -> None:
     assert split_in(name) == split
+
+
+def test_names_that_no_file_can_have_are_missing_pictures(tmp_path: Path) -> None:
+    captions(tmp_path, spoil=lambda table: table["images"][0].update(file_name="x" * 300))
+    picture(tmp_path / "val2014" / coco_name(7))
+    assert [s.id for s in read(tmp_path, prompt="?")] == ["7", "42"]
+
+
+@pytest.mark.parametrize("name", sorted(_MAKERS))
+def test_links_that_run_in_circles_are_missing_pictures(tmp_path: Path, name: str) -> None:
+    root = _MAKERS[name](tmp_path)
+    whole = read(root, prompt="{question}")
+    for sample in whole[1:]:
+        path = Path(sample.images[0])
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(path)
+    assert [s.id for s in read(root, prompt="{question}")] == [s.id for s in whole]
+    assert read(root, prompt="{question}").fingerprint == whole.fingerprint
+
+
+def test_a_json_file_of_another_name_says_which_are_read(tmp_path: Path) -> None:
+    (tmp_path / "llava.json").write_text("[]")
+    with pytest.raises(DataError, match=r"not something(?s:.)*one a line in a .jsonl"):
+        read(tmp_path / "llava.json")

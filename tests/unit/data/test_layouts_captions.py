@@ -106,8 +106,14 @@ def test_pictures_without_captions_are_passed_over(tmp_path: Path) -> None:
         (lambda t: t["annotations"][0].update(caption=3), "row 1 of annotations .*is no text"),
         (lambda t: t["annotations"][1].update(id=12), "row 2 .*repeats the id 12 of row 1"),
         (lambda t: t["images"][1].update(id=42), "row 2 of images .*repeats the id 42 of row 1"),
+        (
+            lambda t: t["images"][1].update(file_name="../../x.png"),
+            "row 2 of images .*'file_name' is '../../x.png', which is not inside",
+        ),
+        (lambda t: t["images"][0].update(file_name="/etc/passwd"), "row 1 .*is not inside"),
+        (lambda t: t["images"][0].update(file_name="a\0.png"), "row 1 .*is not inside"),
         (lambda t: t["images"][0].pop("file_name"), "row 1 of images .*'file_name' is missing"),
-        (lambda t: t.pop("annotations"), "captions_val2014.json: 'annotations' is missing"),
+        (lambda t: t.pop("annotations"), "'annotations' is missing\n  a list; there is images"),
         (lambda t: t.update(images={}), r"captions_val2014.json: 'images' is \{\}"),
     ],
 )

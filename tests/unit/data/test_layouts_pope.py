@@ -71,6 +71,7 @@ def test_labels_are_read_in_any_letter_case(tmp_path: Path) -> None:
         ({"question_id": 0}, "repeats the question_id 0"),
         ({"text": ""}, "'text' is ''"),
         ({"image": None}, "'image' is None"),
+        ({"image": "../val2014/x.jpg"}, "'image' is '../val2014/x.jpg', which is not inside"),
         ([1], "is not a JSON object"),
         ("broken", "is not a JSON object"),
     ],

@@ -6,7 +6,7 @@ from typing import Any
 
 from shiftlens.core.errors import DataError
 from shiftlens.data.layouts.layout import Layout, existing, finish, layouts
-from shiftlens.data.layouts.pictures import beside, picture_folder, split_in
+from shiftlens.data.layouts.pictures import beside, inner_name, picture_folder, split_in
 from shiftlens.data.layouts.rows import by_number, field, load_object, rows_of
 from shiftlens.data.sample import Sample, Samples
 
@@ -61,7 +61,7 @@ def read_coco_captions(
         raise DataError(f"{file.name} does not say its split", remedy="pass folder=...")
     table = load_object(file)
     pictures = by_number(
-        rows_of(table, "images", file), "id", lambda row, where: field(row, "file_name", str, where)
+        rows_of(table, "images", file), "id", lambda row, where: inner_name(row, "file_name", where)
     )
     references = _references(table, file, pictures)
     root = file.parent.parent if file.parent.name == "annotations" else file.parent

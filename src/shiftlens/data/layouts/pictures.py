@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from shiftlens.core.errors import DataError
+from shiftlens.data.layouts.rows import field
 
 _SPLIT = re.compile(r"(?:train|val|test-dev|test)20\d\d")
 
@@ -37,8 +39,7 @@ def picture_folder(
         the first folder with a picture, as an absolute path; any, if no picture is asked for.
 
     Raises:
-        DataError: there is no such folder, none of the pictures is in any of them, or the name of
-            one leads out of it.
+        DataError: there is no such folder, or none of the pictures is in any of them.
     """
     given = [] if folder is None else [Path(folder) / split, Path(folder)]
     looked = list(dict.fromkeys(place.resolve() for place in given or usual))
@@ -49,17 +50,39 @@ def picture_folder(
             remedy="put the pictures there, or say where they are: folder=...",
         )
     wanted = list(dict.fromkeys(names))
-    outside = [name for name in wanted if Path(name).is_absolute() or ".." in Path(name).parts]
-    if outside or any("\0" in name for name in wanted):
-        raise DataError(
-            f"the picture {(outside or wanted)[0]!r:.80} is not inside the data set's folder",
-            allowed="names of pictures, or paths inside the folder",
-        )
     for place in places:
-        if not wanted or any((place / name).is_file() for name in wanted):
+        if not wanted or any(_is_file(place / name) for name in wanted):
             return place
     raise DataError(
         f"no picture of {len(wanted)} is in {', '.join(map(str, looked))}",
         allowed=f"files like {wanted[0]}",
         remedy="put the pictures there, or say where they are: folder=...",
     )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
+
+
+def inner_name(row: dict[str, Any], key: str, where: str) -> str:
+    """The name of a picture that a row gives: one that stays inside the data set's folder.
+
+    Args:
+        row: the row.
+        key: of the name.
+        where: the row's name for messages.
+
+    Raises:
+        DataError: it is missing, no text, absolute, or leads out of the folder.
+    """
+    name = field(row, key, str, where)
+    path = Path(name)
+    if path.is_absolute() or ".." in path.parts or "\0" in name:
+        raise DataError(
+            f"{where}: {key!r} is {name!r:.80}, which is not inside the data set's folder",
+            allowed="names of pictures, or paths inside the folder",
+        )
+    return name

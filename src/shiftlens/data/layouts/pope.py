@@ -5,7 +5,7 @@ from pathlib import Path
 
 from shiftlens.core.errors import DataError
 from shiftlens.data.layouts.layout import Layout, asked, existing, finish, layouts
-from shiftlens.data.layouts.pictures import picture_folder
+from shiftlens.data.layouts.pictures import inner_name, picture_folder
 from shiftlens.data.layouts.rows import by_number, field, load_lines
 from shiftlens.data.sample import Sample, Samples
 
@@ -73,7 +73,7 @@ def _read(file: Path, split: str, prompt: str | None) -> list[Sample]:
         if label not in _LABELS:
             raise DataError(f"{where}: label is {row['label']!r}", allowed=", ".join(_LABELS))
         number = field(row, "question_id", int, where)
-        text, image = field(row, "text", str, where), field(row, "image", str, where)
+        text, image = field(row, "text", str, where), inner_name(row, "image", where)
         labels = {"answer": label, "split": split, "kind": "pope"}
         return Sample(f"{split}/{number}", asked(text, prompt), (image,), labels=labels)
 

@@ -74,8 +74,10 @@ def field(row: dict[str, Any], key: str, kind: type[T], where: str) -> T:
     blank = isinstance(value, str) and not value.strip()
     # To Python true and false are whole numbers; to a data set they are not.
     if not isinstance(value, kind) or isinstance(value, bool) or blank:
-        problem = f"is {value!r:.60}" if key in row else "is missing"
-        raise DataError(f"{where}: {key!r} {problem}", allowed=_KINDS[kind])
+        if key in row:
+            raise DataError(f"{where}: {key!r} is {value!r:.60}", allowed=_KINDS[kind])
+        found = ", ".join(list(row)[:12]) or "nothing"
+        raise DataError(f"{where}: {key!r} is missing", allowed=f"{_KINDS[kind]}; there is {found}")
     return value
 
 

@@ -2,7 +2,7 @@
 
 import heapq
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,18 +77,40 @@ def read_visual_genome(
     names = [one.name for one in pictures.values()]
     usual = [file.parent, file.parent / "images", *(file.parent / one for one in _FOLDERS)]
     place = picture_folder([*names, *(Path(one).name for one in names)], folder, usual)
-    described = _described(file, pictures)
+    found = (
+        (number, _samples(number, regions, pictures[number], place, each, prompt))
+        for number, regions in _described(file, pictures)
+    )
     # By number, and no more of them in memory than are kept.
-    kept = heapq.nsmallest(max(limit, 1), described) if limit is not None else sorted(described)
-    samples: list[Sample] = []
-    for number, regions in kept:
-        shown = pictures[number]
-        ref = str(_file(place, shown.name))
-        if each == "picture":
-            samples.append(_whole(number, regions, shown, prompt, ref))
-        else:
-            samples.extend(one.sample(number, prompt, ref) for one in regions)
-    return finish(samples, source, limit)
+    if limit is None:
+        kept = sorted(found, key=_first)
+    else:
+        kept = heapq.nsmallest(max(limit, 1), found, key=_first)
+    return finish([sample for _, samples in kept for sample in samples], source, limit)
+
+
+def _first(pair: tuple[int, Any]) -> int:
+    return pair[0]
+
+
+def _samples(
+    number: int,
+    regions: Sequence["_Region"],
+    shown: "_Picture",
+    place: Path,
+    each: str,
+    prompt: str,
+) -> list[Sample]:
+    ref = str(_file(place, shown.name))
+    if each == "region":
+        return [one.sample(number, prompt, ref) for one in regions]
+    labels = {
+        "regions": [one.phrase for one in regions],
+        "boxes": [list(one.box) for one in regions],
+        "width": shown.width,
+        "height": shown.height,
+    }
+    return [Sample(str(number), prompt, (ref,), labels=labels)]
 
 
 @dataclass(frozen=True)
@@ -98,7 +120,7 @@ class _Picture:
     height: int
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class _Region:
     number: int
     phrase: str
@@ -147,18 +169,6 @@ def _region(row: Any, where: str) -> _Region:
         raise DataError(f"{where}: 'phrase' is " + ("no text" if "phrase" in row else "missing"))
     x, y, width, height = (field(row, name, int, where) for name in ("x", "y", "width", "height"))
     return _Region(number, phrase.strip(), (x, y, width, height))
-
-
-def _whole(
-    number: int, regions: tuple[_Region, ...], shown: _Picture, prompt: str, ref: str
-) -> Sample:
-    labels = {
-        "regions": [one.phrase for one in regions],
-        "boxes": [list(one.box) for one in regions],
-        "width": shown.width,
-        "height": shown.height,
-    }
-    return Sample(str(number), prompt, (ref,), labels=labels)
 
 
 def _file(place: Path, name: str) -> Path:

@@ -24,7 +24,7 @@ def parquet_rows(path: Path, *, light: bool = False) -> Iterator[Row]:
     from pyarrow.parquet import ParquetFile
 
     try:
-        with ParquetFile(path) as file:
+        with ParquetFile(path, pre_buffer=False) as file:  # which would hold every row group
             schema = file.schema_arrow
             heavy = heavy_columns(schema)
             kept = [name for name in schema.names if not (light and name in heavy)]

@@ -3,7 +3,7 @@
 import csv
 import datetime
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,16 @@ _SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas"}
 @tables.register("jsonl")
 def jsonl_rows(path: Path) -> Iterator[Row]:
     """An object a line; empty lines count as lines and are passed over."""
+    decode = json.JSONDecoder(object_pairs_hook=_once).decode
     for number, line in lines_of(path):
         if line.strip():
             where = f"line {number} of {path.name}"
-            yield Row(where, number, _object(line, where))
+            yield Row(where, number, _object(decode, line, where))
 
 
-def _object(line: str, where: str) -> dict[str, Any]:
+def _object(decode: Callable[[str], Any], line: str, where: str) -> dict[str, Any]:
     try:
-        row = json.loads(line, object_pairs_hook=_once)
+        row = decode(line)
     except (ValueError, RecursionError) as error:  # also numbers or nesting beyond Python's limits
         remedy = "one object a line, without a list around them" if line[0] == "[" else ""
         raise DataError(f"{where} is not JSON ({error})", allowed=remedy) from error
