@@ -24,7 +24,7 @@ _CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 @contextmanager
 def disk_guard(path: Path) -> Generator[None]:
-    """Turn a disk that is full or closed to us into one sentence; every other error passes."""
+    """Make one sentence of a disk that is full or closed to us; every other error passes."""
     try:
         yield
     except Exception as error:
@@ -35,6 +35,12 @@ def disk_guard(path: Path) -> Generator[None]:
                 f"the disk is full while writing {path}",
                 allowed="what was finished before is kept and counted; nothing half-written is",
                 remedy="free some space, then run the same command again: it goes on from there",
+            ) from error
+        if _errno(error) == errno.EFBIG:
+            raise MachineError(
+                f"{path} is larger than a file of this process may be",
+                allowed="what was finished before is kept and counted; nothing half-written is",
+                remedy="raise the limit (see ulimit -f), then run the same command again",
             ) from error
         if _errno(error) in _CLOSED:
             raise MachineError(
@@ -147,8 +153,13 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically: UTF-8, indented, keys in the order given."""
-    write_atomic(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+    """Write JSON atomically: see ``json_bytes``."""
+    write_atomic(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """JSON as every file of shiftlens has it: UTF-8, indented, keys in the order given."""
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def read_json(path: Path) -> Any:
@@ -158,11 +169,21 @@ def read_json(path: Path) -> Any:
         StoreError: the file is missing or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json_of(path.read_bytes(), str(path))
     except FileNotFoundError as error:
         raise StoreError(f"{path} does not exist") from error
+
+
+def json_of(data: bytes, name: str) -> Any:
+    """What the bytes of a file say.
+
+    Raises:
+        StoreError: they are not JSON.
+    """
+    try:
+        return json.loads(data.decode())
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise StoreError(f"{path} is not valid JSON ({error})") from error
+        raise StoreError(f"{name} is not valid JSON ({error})") from error
 
 
 def sha256_file(path: Path) -> str:
