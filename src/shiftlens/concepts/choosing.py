@@ -17,7 +17,7 @@ from shiftlens.activations.store import ActivationStore
 from shiftlens.concepts.choice import SHARE, STABLE, Choice, TriedK, choose
 from shiftlens.concepts.given import counts_given, learner_given, store_given
 from shiftlens.concepts.learners.learner import ConceptLearner
-from shiftlens.concepts.learners.survey import space_of, survey
+from shiftlens.concepts.learners.survey import count_different, space_of, survey
 from shiftlens.concepts.quality.resampling import units_of
 from shiftlens.concepts.rows import MemoryRows, Rows, StoreRows, rows_of
 from shiftlens.concepts.trying import Halves, Trial, WordsOf, try_k
@@ -76,9 +76,9 @@ def choose_k(
         progress: who is told; a step is a fit.
 
     Raises:
-        LearnError: no k, one below 2 or above the rows of a half, fewer than two pictures or seeds,
-            groups that do not fit the rows, states that are not finite or all one, or no states or
-            learner where these belong.
+        LearnError: no k, one below 2 or above the (different) rows of a half, fewer than two
+            pictures or seeds, groups that do not fit the rows, states that are not finite or all
+            one, or no states or learner where these belong.
         SiteError: the store does not hold that layer.
         StoreError: no finished store lies at the path.
     """
@@ -153,6 +153,17 @@ def _check_sizes(fits: Sequence[ConceptLearner], halves: Halves) -> None:
     for one in fits:
         for half in halves.acts:
             one.check(MemoryRows(half))
+    for half in halves.acts:
+        points = halves.space.into(half.to(halves.device))
+        different = count_different(
+            [(None, points)], fits[-1].k, on_sphere=halves.space.name == "unit"
+        )
+        if different < fits[-1].k:
+            raise LearnError(
+                f"k = {fits[-1].k} with a half of {different} different rows ({len(half)} in all)",
+                allowed=f"numbers of concepts up to {different}",
+                remedy="leave out the larger ones, or harvest samples whose states differ",
+            )
 
 
 def _cut(

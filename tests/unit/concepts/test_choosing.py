@@ -203,6 +203,13 @@ def test_progress_counts_fits() -> None:
     assert (listener.total, listener.done, listener.stopped) == (8, 8, 1)
 
 
+def test_rows_that_repeat_do_not_count_twice() -> None:
+    states = _noise(n=6).repeat(20, 1)
+    with pytest.raises(LearnError, match=r"k = 7 with a half of [56] different rows \(60 in all\)"):
+        _chosen(states, (2, 7))
+    assert [one.k for one in _chosen(states, (2, 5)).tried] == [2, 5], "the twin"
+
+
 @pytest.mark.parametrize(
     ("ks", "options", "message"),
     [
