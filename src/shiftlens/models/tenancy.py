@@ -62,6 +62,14 @@ class Tenancy:
         self._owner: int | None = None
         self._depth = 0
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process is given the layers; whose turn it is, and what was found, stay here.
+        return {"_layers": self._layers}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__()
+        self._layers = state["_layers"]
+
     def remembered(self, kind: type[T]) -> T:
         """What was worked out for the module so far: one object of a kind, made when first asked.
 
