@@ -18,6 +18,7 @@ def file(tmp_path: Path) -> Path:
     return write_features(tmp_path / "f.pth", states, image=coco(30), token_of_interest_mask=kept)
 
 
+@pytest.mark.slow
 def test_a_file_is_imported_told_of_and_learned_from(
     file: Path, tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -36,6 +37,20 @@ def test_a_file_is_imported_told_of_and_learned_from(
     assert cli.run_app([*words, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["rows"], document["samples"]["missed"]) == (29, 1)
+
+
+def test_store_info_and_verify_know_an_imported_store(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run_app(["import", str(file), "-o", str(tmp_path / "s"), "--quiet"]) == 0
+    for verb in ("info", "verify"):
+        assert cli.run_app(["store", verb, str(tmp_path / "s")]) == 0, verb
+        capsys.readouterr()
+    shard = tmp_path / "s" / "shard-00000.safetensors"
+    damaged = bytearray(shard.read_bytes())
+    damaged[-1] ^= 1
+    shard.write_bytes(damaged)
+    assert cli.run_app(["store", "verify", str(tmp_path / "s")]) != 0
 
 
 def test_a_dry_run_writes_nothing(
