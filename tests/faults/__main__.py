@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.faults.killing import Killer, Kills
 from tests.faults.phases import NAMES
+from tests.faults.sabotage import count_before_writing
 from tests.faults.scenes import build_scenes
 
 _ENOUGH = 100  # runs, from which on each phase must have been hit
@@ -25,13 +26,17 @@ def main(words: list[str]) -> int:
     parser.add_argument("--runs", type=int, default=20, help="runs that are killed, 1 to 3 times")
     parser.add_argument("--seed", type=int, default=0, help="of the times")
     parser.add_argument("--only", default="", help="scenes by name, with commas")
+    parser.add_argument("--sabotage", action="store_true", help="break harvests; must be found")
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
     asked = parser.parse_args(words)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="shiftlens-faults-") as folder:
         chosen = [one.strip() for one in asked.only.split(",") if one.strip()]
         scenes = [s for s in build_scenes(Path(folder)) if not chosen or s.name in chosen]
-        kills = Killer(Path(folder), asked.seed).run(scenes, asked.runs, _telling(asked.runs))
+        spoilt = [count_before_writing] if asked.sabotage else []
+        kills = Killer(Path(folder), asked.seed, *spoilt).run(
+            scenes, asked.runs, _telling(asked.runs)
+        )
     missed = [one for one in NAMES if asked.runs >= _ENOUGH and not kills.in_phase(one)]
     if asked.json:
         landed = [[*key, n] for key, n in kills.landed.items()]

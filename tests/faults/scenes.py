@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet  # noqa: F401 - loaded before anything is forked, and not in every child
+import safetensors.torch  # noqa: F401
 import torch
 from tests.builders import build_adapter, build_llava, build_pictures
 

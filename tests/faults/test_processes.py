@@ -87,15 +87,16 @@ def test_ctrl_c_ends_in_one_line_and_keeps_what_is_finished(
     assert differences(commands.whole(), out) == []
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_ctrl_c_twice_ends_at_once_and_loses_nothing(
     commands: Commands, tmp_path: Path, seed: int
 ) -> None:
     out, drawn = tmp_path / "store", random.Random(seed)
     process = commands.harvest(out, "--decoders", "1")
-    await_(lambda: parts_in_journal(out), process)
+    await_(lambda: (out / "manifest.json").exists(), process)
+    time.sleep(drawn.uniform(0, 0.5))
     children = descendants(process.pid)
-    for pause in (drawn.uniform(0, 0.3), 10 ** drawn.uniform(-4, -1)):
+    for pause in (0, 10 ** drawn.uniform(-4, -1)):
         time.sleep(pause)
         os.killpg(process.pid, signal.SIGINT)
     code, said, told = ended(process)
@@ -104,12 +105,11 @@ def test_ctrl_c_twice_ends_at_once_and_loses_nothing(
     assert told.count("\n") <= 1, told
     assert in_session(process.pid) == []
     assert not any(map(is_alive, children))
-    assert parts_in_journal(out) >= 1
     assert ended(commands.harvest(out))[0] == 0
     assert differences(commands.whole(), out) == []
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_killed_at_any_time_it_goes_on(commands: Commands, tmp_path: Path, seed: int) -> None:
     """A fresh process each time: also while it loads its libraries and the model."""
     out, drawn = tmp_path / "store", random.Random(seed)

@@ -5,9 +5,11 @@ user's to mend (one message, no traceback); 3 the machine's or ours, with where 
 written; 130 interrupted.
 """
 
+import signal
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 import typer
@@ -29,6 +31,7 @@ from shiftlens.cli import (
     placebo,
     run,
     search,
+    serve,
     steer,
     store,
     suggest,
@@ -62,14 +65,19 @@ def _root(
 for verb in (
     *(check, demo, diff, discover, doctor, evaluate, explain),
     *(ground, harvest, importing, learn, placebo),
-    *(run, search, steer, store, suggest, trajectory, world),
+    *(run, search, serve, steer, store, suggest, trajectory, world),
 ):
     verb.register(app)
 
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    sys.exit(run_app(sys.argv[1:]))
+    code = _INTERRUPTED
+    with suppress(KeyboardInterrupt):  # Ctrl-C once more, while the first is being told
+        code = run_app(sys.argv[1:])
+    if code == _INTERRUPTED:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # and once more: at once, without a word
+    sys.exit(code)
 
 
 def run_app(arguments: list[str]) -> int:
