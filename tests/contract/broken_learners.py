@@ -1,4 +1,4 @@
-"""Learners that break the contract of learners, one property each, and one that keeps it."""
+"""Learners that break the contract, one property each, one that keeps it, and who listens."""
 
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -67,3 +67,20 @@ class _OfAll(Nearest):
 
     def assign(self, acts: Tensor, vectors: Tensor) -> Tensor:
         return torch.cdist(acts - acts.mean(dim=0), vectors).argmin(dim=1)
+
+
+class Listener:
+    """Counts what it is told."""
+
+    def __init__(self) -> None:
+        self.labels: list[str] = []
+        self.steps = self.stops = 0
+
+    def start(self, label: str, total: int) -> None:
+        self.labels.append(label)
+
+    def advance(self, n: int = 1) -> None:
+        self.steps += n
+
+    def stop(self) -> None:
+        self.stops += 1

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 from tests.builders import build_store
-from tests.contract.broken_learners import Broken
+from tests.contract.broken_learners import Broken, Listener
 from torch import Tensor
 
 from shiftlens.activations.site import Site
@@ -130,8 +130,10 @@ def the_input_stays(learner: ConceptLearner) -> None:
         assert states.equal(kept)
 
 
-def rows_are_encoded_alone_as_together(learner: ConceptLearner) -> None:
-    learned, states = learner.fit(_states()), _states(60, seed=5)
+def rows_are_encoded_alone_as_together(
+    learner: ConceptLearner, learned: Learned | None = None
+) -> None:
+    learned, states = learned or learner.fit(_states()), _states(60, seed=5)
     codes, labels = learned.encode(states), learned.assign(states)
     some = torch.tensor([41, 3, 17, 3])
     scale = float(codes.abs().max())
@@ -143,9 +145,9 @@ def rows_are_encoded_alone_as_together(learner: ConceptLearner) -> None:
     assert set(labels.tolist()) <= {NO_CONCEPT, *range(len(learned.vectors))}
 
 
-def sizes_are_those_of_assign(learner: ConceptLearner) -> None:
+def sizes_are_those_of_assign(learner: ConceptLearner, learned: Learned | None = None) -> None:
     states = _states()
-    learned = learner.fit(states)
+    learned = learned or learner.fit(states)
     labels = learned.assign(states)
     counted = torch.bincount(labels[labels >= 0], minlength=len(learned.vectors))
     assert learned.sizes == tuple(counted.tolist())
@@ -168,8 +170,10 @@ def the_report_is_json_and_tells_how_it_went(learner: ConceptLearner) -> None:
         assert len(told) == learner.n_starts  # type: ignore[attr-defined]
 
 
-def everything_is_finite_and_float32(learner: ConceptLearner) -> None:
-    learned = learner.fit(_states())
+def everything_is_finite_and_float32(
+    learner: ConceptLearner, learned: Learned | None = None
+) -> None:
+    learned = learned or learner.fit(_states())
     assert learned.vectors.dtype == torch.float32
     assert learned.vectors.shape == (learner.k, D)
     assert learned.kind == learner.kind
@@ -177,8 +181,11 @@ def everything_is_finite_and_float32(learner: ConceptLearner) -> None:
         assert bool(torch.isfinite(tensor).all())
 
 
-def saving_changes_nothing(learner: ConceptLearner, path: Path) -> None:
-    concepts, states = _concepts(learner.fit(_states()), learner), _states(seed=5)
+def saving_changes_nothing(
+    learner: ConceptLearner, path: Path, learned: Learned | None = None
+) -> None:
+    concepts = _concepts(learned or learner.fit(_states()), learner)
+    states = _states(seed=5)
     concepts.save(path / "concepts")
     again = Concepts.load(path / "concepts")
     assert again.vectors.equal(concepts.vectors)
@@ -241,10 +248,11 @@ def test_what_a_space_could_change_holds_in_every_space(
 ) -> None:
     """Codes, sizes, what is kept; what else holds in ``raw`` does not ask for the space."""
     learner = _make(kind, space)
-    rows_are_encoded_alone_as_together(learner)
-    sizes_are_those_of_assign(learner)
-    everything_is_finite_and_float32(learner)
-    saving_changes_nothing(learner, tmp_path)
+    learned = learner.fit(_states())
+    rows_are_encoded_alone_as_together(learner, learned)
+    sizes_are_those_of_assign(learner, learned)
+    everything_is_finite_and_float32(learner, learned)
+    saving_changes_nothing(learner, tmp_path, learned)
 
 
 @every
@@ -417,26 +425,9 @@ def test_states_of_another_width_do_not_fit(kind: type[ConceptLearner]) -> None:
             use(torch.zeros(5, D + 1))
 
 
-class _Listener:
-    """Counts what it is told."""
-
-    def __init__(self) -> None:
-        self.labels: list[str] = []
-        self.steps = self.stops = 0
-
-    def start(self, label: str, total: int) -> None:
-        self.labels.append(label)
-
-    def advance(self, n: int = 1) -> None:
-        self.steps += n
-
-    def stop(self) -> None:
-        self.stops += 1
-
-
 @every
 def test_progress_is_told(kind: type[ConceptLearner]) -> None:
-    listener = _Listener()
+    listener = Listener()
     _make(kind).fit(_states(), progress=listener)
     assert listener.labels == [f"learning {K} concepts"]
     assert listener.steps >= 1
