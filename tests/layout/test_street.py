@@ -28,6 +28,7 @@ ASIDE = {
 """Rooms off the street, and what they may import."""
 
 MAY_IMPORT_ASIDE = {
+    "cli/harvest_workers.py": "distributed",
     "cli/world.py": "world",
 }
 """Entry points, each to one room; everybody else finds the world by name (``world:people``)."""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shiftlens.cli.data_options import ColumnsOption, Rows, WhereOption, rows_option
+from shiftlens.cli.harvest_workers import Workers
 from shiftlens.cli.no_images import NoImages, as_named
 from shiftlens.cli.steering_options import layer_numbers, layers_of
-from shiftlens.cli.terminal import print_json, progress
+from shiftlens.cli.terminal import print_json
 from shiftlens.cli.token_choice import NAMES, token_choice
 
 if TYPE_CHECKING:
@@ -73,6 +74,15 @@ def harvest(
     remote_images: Annotated[
         bool, typer.Option("--remote-images", help="Fetch pictures named by https:// addresses.")
     ] = False,
+    ray: Annotated[
+        str, typer.Option(help="Parts on workers of Ray: local, auto, or its address.")
+    ] = "",
+    workers: Annotated[
+        int | None, typer.Option(help="How many workers; all there is room for.")
+    ] = None,
+    gpus_per_worker: Annotated[
+        float | None, typer.Option(help="0.5 for two workers on one GPU.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, mps.")] = None,
     dtype: Annotated[
         str | None, typer.Option(help="Of the weights: float32, bfloat16, float16.")
@@ -93,6 +103,7 @@ def harvest(
     chosen = _checked(words, tokens, alignment, every, response, adapter, tuned, samples)
     layer_numbers(layers)  # finds a mistake before anything is loaded
     share = _share(part)
+    crew = Workers(ray, workers, gpus_per_worker, quiet=quiet or as_json)
     asked = _samples(data, out, samples, seed, prompt, rows_option(where, columns))
     if dry_run:
         from shiftlens.cli.harvest_page import cost, print_cost
@@ -134,7 +145,7 @@ def harvest(
             out,
             part=share,
             decoders=decoders,
-            progress=progress(quiet=quiet or as_json),
+            **crew.options(),
             **options,
         )
         note_request(out, key, found)
@@ -142,10 +153,14 @@ def harvest(
 
     if as_json:
         documents = [described(one) for one in found]
-        print_json({"stores": documents} if tuned else documents[0])
-    elif not quiet and all(one.complete for one in found):
+        stores = {"stores": documents} if tuned else documents[0]
+        print_json({**stores, **crew.documents()})
+    if as_json or quiet:
+        return
+    crew.print_summary()
+    if all(one.complete for one in found):
         print_stores(found, model=None if adapter or tuned else model)
-    elif not quiet:
+    else:
         print_unfinished(found, part)
 
 

@@ -69,7 +69,12 @@ class TerminalProgress:
 
 def progress(*, quiet: bool = False) -> Progress:
     """A bar on a terminal, and nothing anywhere else."""
-    return TerminalProgress() if sys.stderr.isatty() and not quiet else Silent()
+    return TerminalProgress() if on_screen(quiet=quiet) else Silent()
+
+
+def on_screen(*, quiet: bool = False) -> bool:
+    """Whether somebody looks at what moves."""
+    return sys.stderr.isatty() and not quiet
 
 
 def print_json(value: Any) -> None:
