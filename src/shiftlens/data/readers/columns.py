@@ -53,7 +53,7 @@ class Columns:
             raise DataError(
                 f"columns has no place for {', '.join(unknown)}",
                 allowed=f"any of: {', '.join(OURS)}, each with the name of its column",
-                remedy='our name comes first: {"image": "file_name"}'
+                remedy='our name comes first: {"image": "file_name"}, image=file_name'
                 if turned
                 else "every other column becomes a label by itself",
             )
@@ -100,7 +100,8 @@ class Columns:
             raise DataError(
                 f"{row.where} has no prompt",
                 allowed=f"its columns: {', '.join(row.values)}" if self.others else "",
-                remedy="add one to the row, or pass prompt=" + _mapping_remedy(self.others),
+                remedy="add one to the row, or pass prompt= (--prompt)"
+                + _mapping_remedy(self.others),
             )
         if prompt is None or "prompt" not in self.names or not isinstance(own, str):
             return asked
@@ -138,7 +139,7 @@ class Columns:
             raise DataError(
                 f"{where} has image and images",
                 allowed="one of them",
-                remedy="put all paths into images" + (", or name one of them: columns={...}"),
+                remedy="put all paths into images, or name one of them: columns={...} (--columns)",
             )
         single = found.get("image")
         refs: Any = found.get("images", [] if single is None else [single])
@@ -209,7 +210,9 @@ def missing(names: Mapping[str, str], seen: Mapping[str, Any], source: str) -> N
 
 
 def _mapping_remedy(others: bool) -> str:
-    return ', or name its column: columns={"prompt": "question"}' if others else ""
+    if not others:
+        return ""
+    return ', or name its column: columns={"prompt": "question"} (--columns prompt=question)'
 
 
 def _parsed(text: str, where: str) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shiftlens.core.errors import DataError
+from shiftlens.data.images import SUFFIXES
 from shiftlens.data.readers.columnar import arrow_rows, parquet_rows
 from shiftlens.data.readers.row import Row
 from shiftlens.data.readers.tables import tables
@@ -33,13 +34,24 @@ def metadata_of(path: Path) -> list[Part]:
     """The ``metadata`` of a folder of pictures, as ``datasets`` calls it, or one in each subfolder.
 
     Raises:
-        DataError: a folder has two of them.
+        DataError: a folder has two of them, or some subfolders have one and others only pictures.
     """
     if (own := _metadata(path)) is not None:
         return [Part(own, "")]
     inner = sorted(one for one in path.iterdir() if one.is_dir() and one.name[0] != ".")
-    found = [(one.name, file) for one in inner if (file := _metadata(one)) is not None]
-    return [Part(file, split) for split, file in found]
+    found = [(one, file) for one in inner if (file := _metadata(one)) is not None]
+    bare = [one for one in inner if found and one not in dict(found) and _has_pictures(one)]
+    if bare:
+        raise DataError(
+            f"{found[0][0]} has {found[0][1].name}, {bare[0]} has pictures and none",
+            allowed="one in each subfolder with pictures, or in no subfolder",
+            remedy="read the subfolders one by one, or put what belongs elsewhere elsewhere",
+        )
+    return [Part(file, one.name) for one, file in found]
+
+
+def _has_pictures(path: Path) -> bool:
+    return any(name.lower().endswith(SUFFIXES) for _, _, names in os.walk(path) for name in names)
 
 
 def _metadata(path: Path) -> Path | None:
@@ -78,7 +90,7 @@ def _require_picture(row: Row) -> None:
         raise DataError(
             f"{row.where} has no file_name",
             allowed=f"its columns: {', '.join(row.values)}",
-            remedy='say which column is the picture: columns={"image": ...}',
+            remedy='say which column is the picture: columns={"image": ...} (--columns image=...)',
         )
 
 

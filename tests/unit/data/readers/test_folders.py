@@ -177,6 +177,11 @@ def test_metadata_in_each_split(tmp_path: Path) -> None:
     assert [s.id for s in samples] == ["test/1", "train/1"]
     assert samples[1].images == (str(tmp_path.resolve() / "train" / "a.png"),)
     assert [s.id for s in read(tmp_path, where={"split": "train"})] == ["train/1"]
+    (tmp_path / "cards").mkdir()
+    assert len(read(tmp_path)) == 2
+    _pictures(tmp_path / "more", "in/b.png")
+    with pytest.raises(DataError, match=r"test has metadata.csv, .*more has pictures and none"):
+        read(tmp_path)
 
 
 def test_metadata_that_names_no_picture_is_named(tmp_path: Path) -> None:
