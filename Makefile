@@ -1,6 +1,8 @@
 # Every target works from a fresh clone: the first one that runs makes .venv and installs the tested versions.
 PYTHON ?= python3
 VENV   ?= .venv
+# How many harvests ``make faults`` kills; the long form is RUNS=200.
+RUNS ?= 20
 # Processes that run tests; each of them holds a copy of torch.
 WORKERS ?= 2
 BIN    := $(VENV)/bin
@@ -10,7 +12,7 @@ DEMO_STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-all lint types docs bench fix world clean
+.PHONY: demo test test-all faults lint types docs bench fix world clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +36,11 @@ test: $(STAMP)  ## what runs on every commit, under five minutes
 
 test-all: $(STAMP)  ## everything that this machine can run
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+
+faults: $(STAMP)  ## kills at random times, full disks, damaged files, Ctrl-C: what a harvest survives
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults --runs $(RUNS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults --only ray --runs $$(($(RUNS) / 40 + 2))
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/faults
 
 lint: $(STAMP)  ## style, and the rules of the house that a linter can check
 	$(BIN)/ruff check .

@@ -32,7 +32,11 @@ def main(words: list[str]) -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="shiftlens-faults-") as folder:
         chosen = [one.strip() for one in asked.only.split(",") if one.strip()]
-        scenes = [s for s in build_scenes(Path(folder)) if not chosen or s.name in chosen]
+        scenes = [
+            one
+            for one in build_scenes(Path(folder))
+            if (one.name in chosen if chosen else one.usual)
+        ]
         spoilt = [count_before_writing] if asked.sabotage else []
         kills = Killer(Path(folder), asked.seed, *spoilt).run(
             scenes, asked.runs, _telling(asked.runs)
@@ -74,7 +78,7 @@ def _table(kills: Kills, seconds: float, missed: list[str]) -> str:
     columns = (head, *rows)
     lines = [f"{a:<14}{b:>5}" + "".join(f"{n:>7}" for n in rest) for a, b, *rest in columns]
     told = f"{kills.runs.total()} runs, {kills.landed.total() + kills.workers} kills "
-    told += f"({kills.workers} of processes that decode), {seconds:.0f} s"
+    told += f"({kills.workers} of processes that they started), {seconds:.0f} s"
     lines += ["", f"{told}; {len(kills.faults) or 'no'} differences from undisturbed runs"]
     lines += [f"  {one}" for one in kills.faults]
     lines += [f"  no kill hit the phase {one!r}: nothing is proven about it" for one in missed]

@@ -19,7 +19,7 @@ from tests.faults.scenes import Scene
 
 _KILLS = 3  # at most, one run
 _SLOW = 0.012  # seconds that a disk takes longer to force something down: kills hit it more often
-_GRACE = 20.0  # seconds for the processes of a killed one to notice
+_GRACE = 60.0  # seconds for the processes of a killed one to notice
 _PATIENCE = 120.0  # seconds that a run which nobody disturbs may take on a busy machine
 
 
@@ -45,6 +45,14 @@ def descendants(pid: int) -> list[int]:
         with suppress(OSError):
             found += [int(one) for one in file.read_text().split()]
     return found + [deeper for one in found for deeper in descendants(one)]
+
+
+def name_of(pid: int) -> str:
+    """What a process calls itself; nothing if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def _kill(pid: int) -> None:
@@ -212,7 +220,8 @@ class Killer:
         together = len(children) > 1 and self.random.random() < 0.3
         victims = children if together else [self.random.choice(children)]
         time.sleep(after * self._seconds[scene.name])
-        workers = [pid for child in victims for pid in descendants(child.pid)]
+        started = [pid for child in victims for pid in descendants(child.pid)]
+        workers = [pid for pid in started if name_of(pid).startswith(scene.workers)]
         if workers and self.random.random() < 0.5:
             self.kills.workers += 1
             _kill(self.random.choice(workers))
@@ -225,7 +234,7 @@ class Killer:
                 self._count(scene, child, code)
             elif code:
                 self._fault(scene, out, f"a process that was left alone ended with {child.told()}")
-        orphans = _outliving(workers)
+        orphans = _outliving(started)
         if orphans:
             self._fault(scene, out, f"{len(orphans)} of its processes outlived it")
 

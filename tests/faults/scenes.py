@@ -28,10 +28,14 @@ class Scene:
     Attributes:
         name: of the row in the table.
         work: what each of its processes does with the directory; they run at the same time.
+        workers: what the names of processes begin with that may be killed beside the first ones.
+        usual: whether it is run unless it is asked for by name.
     """
 
     name: str
     work: tuple[Callable[[Path], object], ...]
+    workers: str = ""
+    usual: bool = True
 
 
 def build_scenes(folder: Path, *, n: int = 3) -> list[Scene]:
@@ -53,6 +57,12 @@ def build_scenes(folder: Path, *, n: int = 3) -> list[Scene]:
     def share(number: int) -> Callable[[Path], object]:
         return lambda out: harvest(base, samples, site, out, **_OPTIONS, part=(number, 2))
 
+    def on_ray(out: Path) -> object:
+        from shiftlens.distributed.ray_executor import RayExecutor
+
+        executor = RayExecutor(2, address="local")
+        return harvest(base, samples, site, out, **_OPTIONS, executor=executor)
+
     return [
         Scene("one model", (lambda out: harvest(base, samples, site, out, **_OPTIONS),)),
         Scene("a pair", (lambda out: harvest([base, tuned], samples, site, out, **_OPTIONS),)),
@@ -66,4 +76,5 @@ def build_scenes(folder: Path, *, n: int = 3) -> list[Scene]:
             "in turn",
             (lambda out: harvest_pair(base_path, tuned_path, samples, site, out, **_OPTIONS),),
         ),
+        Scene("ray", (on_ray,), workers="ray::", usual=False),  # ten seconds to begin
     ]

@@ -6,7 +6,7 @@ the state that emits it, in nats. Three passes over the data, nothing but these 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from shiftlens.activations.encoding import Encodings
 from shiftlens.activations.manifest import Manifest
 from shiftlens.activations.site import Site
 from shiftlens.activations.writing import being_written
-from shiftlens.core.errors import DataError
+from shiftlens.core.errors import DataError, StoreError
 from shiftlens.core.manifest import replacing, sha256_file
 from shiftlens.core.progress import Progress, Silent
 from shiftlens.data.privacy import name_of, told
@@ -137,7 +137,7 @@ def survey(
                 listener.advance(len(part))
     finally:
         listener.stop()
-    rows = tuple(row for part in manifest.ordered() for row in _read(root / part["rows"]))
+    rows = tuple(row for part in manifest.ordered() for row in _read(root, part))
     if not rows:
         first = manifest.quarantine[0]
         raise DataError(
@@ -307,15 +307,16 @@ def _schema() -> Any:
     )
 
 
-def _read(path: Path) -> list[Answers]:
+def _read(root: Path, part: Mapping[str, Any]) -> list[Answers]:
+    """The answers of one part, if they are those that were written."""
     import pyarrow.parquet as pq
 
-    from shiftlens.core.errors import StoreError
-
-    try:
-        entries = pq.read_table(path).to_pylist()
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path} is missing or damaged ({error})") from error
+    path = root / part["rows"]
+    if not path.is_file() or sha256_file(path) != part["sha256"]["rows"]:
+        raise StoreError(
+            f"{path} is missing or damaged: it is not what was written",
+            remedy="remove the file and run the same again: its part is done anew",
+        )
     return [
         Answers(
             sample_id=entry["sample_id"],
@@ -326,7 +327,7 @@ def _read(path: Path) -> list[Answers]:
             tuned=_response(entry, "tuned"),
             divergence=tuple(entry["divergence"]),
         )
-        for entry in entries
+        for entry in pq.read_table(path).to_pylist()
     ]
 
 
