@@ -113,8 +113,8 @@ class Crew:
             for seat in self._answered():
                 self._settle(seat)
 
-    def run(self, parts: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-        """Yield each part with its result, as they become ready.
+    def run(self, parts: Iterable[Any]) -> Iterator[tuple[Any, Any, str]]:
+        """Yield each part with its result and whose it is, as they become ready.
 
         Raises:
             Exception: what a part raised; parts that were ready by then are yielded before.
@@ -132,7 +132,7 @@ class Crew:
                     failed = failed or outcome.error
                     continue
                 self._count(seat, task, outcome)
-                yield task.part, outcome.result
+                yield task.part, outcome.result, seat.rate.where
             if failed is not None:
                 raise failed
         for seat in self._seats:

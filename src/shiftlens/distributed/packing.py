@@ -14,6 +14,7 @@ from torch import nn
 from shiftlens.activations.job import Job
 from shiftlens.core.errors import DataError
 from shiftlens.core.progress import Progress, Silent
+from shiftlens.distributed.arrival import at_home
 from shiftlens.models.model import Model
 from shiftlens.models.spread import is_offloaded, is_split
 
@@ -49,13 +50,16 @@ class Package:
         function: what workers call with one part.
         listener: told of the samples of each part that is done; the caller starts and stops it.
         models: the models that the function holds.
-        counts: whether parts are ``(number, samples)``, as a harvest's are.
+        counts: whether parts are ``(number, samples)`` and results ``(number, entries)``, as a
+            harvest's are.
+        roots: where a harvest's parts are written.
     """
 
     function: Callable[[Any], Any]
     listener: Progress
     models: tuple[Model, ...] = ()
     counts: bool = False
+    roots: tuple[Any, ...] = ()
 
     @property
     def modules(self) -> tuple[nn.Module, ...]:
@@ -110,9 +114,10 @@ def pack(function: Callable[[Any], Any]) -> Package:
                 allowed="models that one device holds",
                 remedy="load it on one device, or run shares: shiftlens harvest --part 1/8",
             )
-    sent = replace(job, progress=Silent())
+    roots = at_home(job)
+    sent = replace(job, progress=Silent(), roots=roots)
     bare = partial(whole.func, sent, *whole.args[1:], **whole.keywords)
-    return Package(bare, job.progress, job.models, counts=True)
+    return Package(bare, job.progress, job.models, counts=True, roots=roots)
 
 
 @contextmanager

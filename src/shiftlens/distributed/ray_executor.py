@@ -6,6 +6,7 @@ from operator import length_hint
 from typing import Any, TypeVar
 
 from shiftlens.core.errors import DataError
+from shiftlens.distributed.arrival import require_arrived
 from shiftlens.distributed.crew import Crew, Terms
 from shiftlens.distributed.packing import Package, pack, without_recorders
 from shiftlens.distributed.rates import Watch, WorkerRate
@@ -36,6 +37,7 @@ class RayExecutor:
         threads: of torch in each worker, which decide last digits; ``cpus_per_worker`` by default.
         deaths: how many workers one part may kill before the run is given up.
         patience: seconds to wait for room on the cluster while nobody works.
+        arrival: seconds that a shared file system may take to show here what a worker wrote.
         watch: who is told whenever a worker begins, ends a part, or dies.
 
     Attributes:
@@ -55,6 +57,7 @@ class RayExecutor:
         threads: int | None = None,
         deaths: int = 3,
         patience: float = 900.0,
+        arrival: float = 90.0,
         watch: Watch | None = None,
     ) -> None:
         if workers is not None and workers < 1:
@@ -70,7 +73,7 @@ class RayExecutor:
         self._workers, self._address = workers, address
         self._cpus, self._gpus = cpus_per_worker, gpus_per_worker
         self._threads = threads or max(1, int(cpus_per_worker))
-        self._deaths, self._patience = deaths, patience
+        self._deaths, self._patience, self._arrival = deaths, patience, arrival
         self._watch = watch
 
     def map(self, function: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
@@ -81,8 +84,8 @@ class RayExecutor:
         Raises:
             Exception: what a part raised, of its own type; results that were ready come before it.
             DataError: ray is not installed, or the function cannot be sent.
-            MachineError: Ray does not answer, a part killed its workers again and again, or no
-                worker could begin.
+            MachineError: Ray does not answer, a part killed its workers again and again, no worker
+                could begin, or a worker wrote to a disk that this machine does not see.
         """
         package = pack(function)
         gpus = self._share_of_gpu(package)
@@ -98,8 +101,10 @@ class RayExecutor:
             work = _sent(ray, package)
             crew = Crew(ray, terms, work, package.name, package.samples, self._told)
             with crew.hired(min(self._workers or _room(there, terms), most)):
-                for part, result in crew.run(parts):
-                    package.listener.advance(package.samples(part) if package.counts else 1)
+                for part, result, where in crew.run(parts):
+                    if package.counts:
+                        require_arrived(package.roots, result[1], where, self._arrival)
+                    package.listener.advance(package.samples(part))
                     yield result
 
     def _told(self, rates: Any) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.distributed import work
 from tests.unit.distributed.kills import KillsOne
 
+from shiftlens.activations import harvesting
 from shiftlens.activations.harvesting import harvest
 from shiftlens.activations.journal import journals
 from shiftlens.activations.manifest import read_manifest
@@ -131,6 +133,34 @@ def test_an_error_keeps_what_was_finished(
     assert harvest(tiny, samples, SITE, out, **options).complete  # twin: the way is free
     whole = harvest(tiny, samples, SITE, tmp_path / "whole", **OPTIONS)
     assert _files(out) == _files(whole.path)
+
+
+def test_what_a_worker_wrote_to_a_disk_of_its_own_does_not_count(
+    ray_here: None,
+    tiny: Model,
+    samples: Samples,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(harvesting, "harvest_part", work.harvest_elsewhere)
+    out, executor = tmp_path / "out", RayExecutor(1, arrival=0.1)
+    with pytest.raises(MachineError, match=r"worker \d+ on .* and it is not there\n  a directory"):
+        harvest(tiny, samples, SITE, out, executor=executor, **OPTIONS)
+    assert read_manifest(out).parts == {}
+    assert (tmp_path / "out-of-another-machine" / "shard-00000.safetensors").exists()
+
+
+def test_a_relative_path_is_where_the_driver_stands(
+    ray_here: None,
+    tiny: Model,
+    samples: Samples,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the workers stand elsewhere
+    store = harvest(tiny, samples, SITE, "runs/out", executor=RayExecutor(1), **OPTIONS)
+    assert store.complete
+    assert (tmp_path / "runs" / "out" / "shard-00005.safetensors").exists()
 
 
 def test_a_store_without_rows_is_the_same(

@@ -3,9 +3,12 @@
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from shiftlens.activations.job import Job
+from shiftlens.activations.parts import harvest_part
 from shiftlens.core.errors import DataError, MachineError
 
 
@@ -53,6 +56,12 @@ def refuse(folder: Path, part: int) -> int:
     if part == 5:
         raise ZeroDivisionError("five")
     return part
+
+
+def harvest_elsewhere(job: Job, part: tuple[int, Any]) -> Any:
+    """A part on a machine where the same path is a disk of its own."""
+    roots = tuple(Path(f"{root}-of-another-machine") for root in job.roots)
+    return harvest_part(replace(job, roots=roots), part)
 
 
 def settings(_: int) -> dict[str, Any]:
