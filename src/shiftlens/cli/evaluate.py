@@ -117,7 +117,11 @@ def evaluate(
         _trial(name, source, one, out, n, seed, prompt if at == 0 else None)
         for at, (name, source, one) in enumerate(judged)
     ]
-    trials = [replace(one, samples=as_named(one.samples, no_images)) for one in trials]
+    if no_images:  # a folder's name is a name too
+        trials = [
+            replace(one, name=f"data {at}", samples=as_named(one.samples, no_images))
+            for at, one in enumerate(trials, start=1)
+        ]
     loaded, other = _load(model, tuned, adapter, device, dtype)
     wanted = (
         read_interventions(

@@ -103,10 +103,11 @@ def suggest(
         batch_size=batch_size,
         progress=progress(quiet=quiet or as_json),
     )
+    called = "DATA" if no_images else data  # a folder's name is a name too
     command = next_command(
-        found, model, tuned or adapter, data, prompt=prompt, max_new_tokens=max_new_tokens
+        found, model, tuned or adapter, called, prompt=prompt, max_new_tokens=max_new_tokens
     )
-    document = {**found.to_dict(), "data": data, "seed": seed, "next": command}
+    document = {**found.to_dict(), "data": called, "seed": seed, "next": command}
     write_json(out / _DOCUMENT, document)
     if as_json:
         print_json(document)
