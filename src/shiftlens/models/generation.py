@@ -1,7 +1,7 @@
 """Greedy and sampled generation, and the teacher-forced pass that sees the same states."""
 
 import inspect
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -73,6 +73,16 @@ def generate(
     ends, lengths = _ends(settings), stops.lengths if stops else [None] * len(rows)
     said = [_response(model, row[:length], ends) for row, length in zip(rows, lengths, strict=True)]
     return with_reasoning(model, inputs, said)
+
+
+def telling(model: Model, heard: Callable[[str], object]) -> Enough:
+    """Never enough: it tells what a row has said so far, as text, after every step."""
+
+    def enough(tokens: Sequence[int]) -> bool:
+        heard(decode(model, tokens))
+        return False
+
+    return enough
 
 
 def with_reasoning(model: Model, inputs: Inputs, said: Sequence[Response]) -> list[Response]:

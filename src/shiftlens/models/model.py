@@ -1,6 +1,6 @@
 """``Model``: a raw transformers model with what must be known about it, wrapped in nothing."""
 
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -253,6 +253,7 @@ class Model:
         max_new_tokens: int = 64,
         system: str | None = None,
         options: Mapping[str, Any] | None = None,
+        heard: Callable[[str], object] | None = None,
     ) -> str:
         """The greedy answer to one prompt about one picture, about several, or about none.
 
@@ -262,12 +263,14 @@ class Model:
             max_new_tokens: where to stop when the model does not.
             system: what the model is told beforehand.
             options: generation options that are meant, by name, such as ``repetition_penalty``.
+            heard: told the text so far after every token; what it raises ends the answer, and the
+                model is given back.
 
         Raises:
             DataError: the picture cannot be read, the chat template cannot hold the prompt, or an
                 option cannot be set.
         """
-        from shiftlens.models.generation import generate
+        from shiftlens.models.generation import generate, telling
         from shiftlens.models.prompts import Turn, encode_turns
 
         several: Sequence[Any] = image if isinstance(image, list | tuple) else [image]
@@ -277,7 +280,8 @@ class Model:
             if one is not None
         ]
         inputs = encode_turns(self, [Turn(prompt, tuple(pictures), system)])
-        said = generate(self, inputs, max_new_tokens=max_new_tokens, options=options)
+        told = None if heard is None else telling(self, heard)
+        said = generate(self, inputs, max_new_tokens=max_new_tokens, options=options, enough=told)
         return said[0].text.strip()
 
     def respond(

@@ -32,7 +32,9 @@ class RowStops:
             if self.lengths[row] is None:
                 self._said[row].append(token)
                 n = len(self._said[row])
-                if n >= self._limits[row] or (self._enough and self._enough(self._said[row])):
+                # Asked at the limit as well: who listens hears the last token.
+                done = self._enough is not None and self._enough(self._said[row])
+                if done or n >= self._limits[row]:
                     self.lengths[row] = n
         stopped = [length is not None for length in self.lengths]
         return torch.tensor(stopped, device=input_ids.device)

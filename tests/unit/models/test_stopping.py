@@ -1,6 +1,7 @@
 """Rows that stop at a limit of their own, or once enough was said."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,27 @@ def test_what_is_asked_changes_the_fingerprint_and_nothing_else_does() -> None:
     others = [replace(plain[0], system="s"), replace(plain[0], max_new_tokens=3)]
     prints = {Samples([one]).fingerprint for one in others} | {plain.fingerprint}
     assert len(prints) == 3
+
+
+def test_who_listens_hears_the_text_grow_and_changes_nothing(
+    tiny: Model, questions: list[Sample]
+) -> None:
+    asked = questions[0]
+    heard: list[str] = []
+    said = tiny.generate(asked.images[0], asked.prompt, max_new_tokens=6, heard=heard.append)
+    assert said == tiny.generate(asked.images[0], asked.prompt, max_new_tokens=6)
+    assert len(heard) >= 2
+    assert heard[-1].strip() == said
+    assert all(later.startswith(earlier) for earlier, later in pairwise(heard))
+
+
+def test_what_a_listener_raises_ends_the_answer_and_gives_the_model_back(
+    tiny: Model, questions: list[Sample]
+) -> None:
+    def leave(text: str) -> None:
+        raise KeyError(text)
+
+    with pytest.raises(KeyError):
+        tiny.generate(questions[0].images[0], questions[0].prompt, heard=leave)
+    with tiny.active():
+        pass

@@ -1,0 +1,356 @@
+"""The page where one asks, steers, compares, looks into a word, and keeps the setting."""
+
+import re
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from markupsafe import Markup
+
+import shiftlens as sl
+from shiftlens.playground.desk import Moment
+from shiftlens.playground.explained import explanation
+from shiftlens.playground.markup import answer, download, notice, receipt, refused, tiles
+from shiftlens.playground.setting import Setting
+from shiftlens.playground.shown import Shown
+from shiftlens.playground.strips import CHOOSE, directions_strip, examples_strip
+
+SCOPES = (
+    ("the answer as it is written", "response"),
+    ("prompt and answer", "all"),
+    ("the prompt alone", "prompt"),
+)
+METHODS = (
+    ("hide places, see what is lost (slow, says what counts)", "occlusion"),
+    ("read the picture's own tokens (fast, a hint only)", "projection"),
+)
+ONE_AT_A_TIME = "model"  # all events with this name wait for each other
+_WORD = re.compile(r"\w[\w'’-]*")
+
+
+@dataclass
+class Given:
+    """The components that say what is asked, in the order in which handlers take them."""
+
+    picture: Any
+    example: Any
+    prompt: Any
+    direction: Any
+    layer: Any
+    strength: Any
+    scope: Any
+    tokens: Any
+
+    def every(self) -> list[Any]:
+        """In order."""
+        return list(vars(self).values())
+
+
+class SteeringPage:
+    """Builds the page and answers its events; keeps nothing of any visitor.
+
+    Args:
+        shown: the run and the model.
+    """
+
+    def __init__(self, shown: Shown) -> None:
+        if shown.desk is None or not shown.directions:
+            raise ValueError("a steering page needs a model and a direction that fits it")
+        self._shown = shown
+        self._desk = shown.desk
+        self._first = next(iter(shown.directions.values()))
+
+    def build(self) -> None:
+        """Place everything, inside the tab that is open."""
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=5, min_width=320):
+                given = self._question()
+                with gr.Row(elem_classes="actions"):
+                    ask = gr.Button("Answer", variant="primary", elem_id="ask", scale=3)
+                    stop = gr.Button("Stop", variant="secondary", elem_id="stop", scale=1)
+            with gr.Column(scale=7, min_width=320):
+                seen = self._answers()
+        self._asking(given, ask, stop, seen)
+
+    def _question(self) -> Given:
+        start, shown, asked = self._start()
+        picture = gr.Image(
+            shown, label="Picture", type="filepath", image_mode=None, format="png", height=210,
+            sources=["upload", "clipboard"], elem_id="picture", buttons=[],
+        )  # fmt: skip
+        # The framework would decode it before our limits are asked: the path alone is taken.
+        picture.preprocess = _path_of
+        example = gr.State(start)
+        strip = gr.HTML(examples_strip(self._shown, start), js_on_load=CHOOSE, elem_classes="sl")
+        prompt = gr.Textbox(
+            value=asked, label="Prompt", lines=2, max_lines=6,
+            max_length=self._shown.limits.prompt, elem_id="prompt",
+        )  # fmt: skip
+        direction, layer = self._direction()
+        strength = gr.Slider(
+            -self._shown.limits.strength, self._shown.limits.strength, value=1.0, step=0.05,
+            label="Strength", elem_id="strength",
+            info="1 adds the direction as it was found, 0 nothing, a negative number its opposite",
+        )  # fmt: skip
+        with gr.Accordion("More options", open=False):
+            scope = gr.Dropdown(
+                [*SCOPES], value="response", label="Where it is steered", elem_id="scope"
+            )
+            tokens = gr.Slider(
+                1, self._shown.limits.new_tokens, value=min(40, self._shown.limits.new_tokens),
+                step=1, label="Longest answer, in tokens", elem_id="tokens",
+            )  # fmt: skip
+        given = Given(picture, example, prompt, direction, layer, strength, scope, tokens)
+        strip.click(
+            self.choose_example, None, [picture, example, prompt, strip], show_progress="hidden",
+            api_visibility="private",
+        )  # fmt: skip
+        for event in (picture.upload, picture.clear):
+            event(self.forget_example, None, [example, strip], show_progress="hidden",
+                  api_visibility="private")  # fmt: skip
+        return given
+
+    def _start(self) -> tuple[int | None, Any, str]:
+        """What the page opens with: a picture that the first direction is about, if there is one.
+
+        Returns:
+            its number, the picture, and what the run asked about it.
+        """
+        examples = self._shown.library.examples
+        about = [at for at, one in enumerate(examples) if one.path in self._first.examples]
+        for at in (*about, *range(len(examples))):
+            try:
+                return at, self._shown.limits.picture(examples[at].path), examples[at].prompt
+            except sl.ShiftLensError:  # the strip leaves it out as well
+                continue
+        return None, None, "Describe the picture."
+
+    def _direction(self) -> tuple[Any, Any]:
+        choices = [(_short(one.title), key) for key, one in self._shown.directions.items()]
+        direction = gr.Dropdown(
+            choices, value=self._first.key, label="Direction", elem_id="direction",
+            info="Choose by name here, or by picture below",
+        )  # fmt: skip
+        strip = gr.HTML(
+            directions_strip(self._shown, self._first.key), js_on_load=CHOOSE, elem_classes="sl"
+        )
+        about = gr.HTML(self._about(self._first.key), elem_classes="sl", elem_id="about")
+        layer = gr.Slider(label="Layer", elem_id="layer", **self._layers(self._first.key))
+        strip.click(self.choose_direction, None, direction, show_progress="hidden",
+                    api_visibility="private")  # fmt: skip
+        direction.change(
+            self.show_direction, direction, [about, layer, strip], show_progress="hidden",
+            api_visibility="private",
+        )  # fmt: skip
+        return direction, layer
+
+    def _answers(self) -> dict[str, Any]:
+        with gr.Row(elem_classes="answers-row"):
+            unsteered = gr.HTML(answer("Unsteered", None), elem_classes="sl", elem_id="unsteered")
+            steered = gr.HTML(
+                answer("Steered", None), elem_classes=["sl", "is-steered"], elem_id="steered"
+            )
+        told = gr.HTML(
+            notice("Choose a picture, a direction and a strength, then press Answer.",
+                   "Both answers are written one after the other by the same model."),
+            elem_classes="sl", elem_id="receipt",
+        )  # fmt: skip
+        said = gr.State(("", ""), time_to_live=3600)
+        with gr.Accordion("Look into a word", open=False, elem_id="look"):
+            word = self._word()
+        with gr.Accordion("Keep this setting", open=False, elem_id="keep"):
+            saved = gr.HTML(elem_classes="sl", elem_id="download")
+            code = gr.Code(
+                "# Press Answer first.", language="python", label="As lines of Python",
+                elem_id="python", interactive=False, wrap_lines=True,
+            )  # fmt: skip
+        return {"unsteered": unsteered, "steered": steered, "told": told, "said": said,
+                "saved": saved, "code": code, **word}  # fmt: skip
+
+    def _word(self) -> dict[str, Any]:
+        sets = list(self._shown.library.grounded)
+        if not sets:
+            gr.HTML(notice("No concepts with words in this run:", "run shiftlens learn first."))
+        concepts = gr.Dropdown(
+            sets, value=sets[0] if sets else None, label="Concepts", elem_id="concepts"
+        )
+        with gr.Row():
+            which = gr.Radio(["Unsteered", "Steered"], value="Unsteered", label="Answer")
+            word = gr.Dropdown([], label="Word", elem_id="word")
+        method = gr.Radio([*METHODS], value="occlusion", label="Heat map")
+        look = gr.Button("Explain this word", elem_id="explain", interactive=bool(sets))
+        found = gr.HTML(elem_classes="sl", elem_id="explained")
+        return {"concepts": concepts, "which": which, "word": word, "method": method,
+                "look": look, "found": found}  # fmt: skip
+
+    def _asking(self, given: Given, ask: Any, stop: Any, seen: dict[str, Any]) -> None:
+        outputs = [seen[name] for name in ("unsteered", "steered", "told", "said")]
+        kept = [seen["word"], seen["code"], seen["saved"]]
+        one: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": ONE_AT_A_TIME}
+        running = gr.on(
+            [ask.click, given.prompt.submit], self.answer, given.every(), [*outputs, *kept],
+            show_progress="minimal", api_name="answer", **one,
+        )  # fmt: skip
+        stop.click(None, None, None, cancels=[running], api_visibility="private")
+        seen["which"].change(
+            self.words, [seen["said"], seen["which"]], seen["word"], show_progress="hidden",
+            api_visibility="private",
+        )  # fmt: skip
+        seen["look"].click(
+            self.explain,
+            [*given.every(), seen["said"], seen["which"], seen["word"], seen["concepts"],
+             seen["method"]],
+            seen["found"], api_name="explain", **one,
+        )  # fmt: skip
+
+    # What events do. Each gets all that it needs, and returns all that it has found.
+
+    def choose_example(self, event: gr.EventData) -> tuple[Any, ...]:
+        """A picture of the run, and what the run asked about it."""
+        at = _number(event, len(self._shown.library.examples))
+        if at is None:
+            return (gr.skip(),) * 4
+        one = self._shown.library.examples[at]
+        try:
+            picture = self._shown.limits.picture(one.path)
+        except sl.ShiftLensError as error:
+            raise gr.Error(error.given, print_exception=False) from error
+        return picture, at, one.prompt, examples_strip(self._shown, at)
+
+    def forget_example(self) -> tuple[None, Markup]:
+        """The picture is the visitor's own now."""
+        return None, examples_strip(self._shown)
+
+    def choose_direction(self, event: gr.EventData) -> Any:
+        """A direction by its picture."""
+        at = _number(event, len(self._shown.directions))
+        return gr.skip() if at is None else list(self._shown.directions)[at]
+
+    def show_direction(self, key: str) -> tuple[Any, ...]:
+        """What it is, the layers that it can be applied at, and its place in the strip."""
+        if key not in self._shown.directions:
+            return (gr.skip(),) * 3
+        layers = gr.update(**self._layers(key))
+        return self._about(key), layers, directions_strip(self._shown, key)
+
+    def answer(self, *given: Any) -> Generator[tuple[Any, ...]]:
+        """Both answers as they are written, then the receipt and what is kept."""
+        idle = (gr.skip(),) * 3
+        try:
+            setting, picture = self._setting(*given)
+            waiting = answer("Unsteered", "", going=True), answer("Steered", None)
+            yield (*waiting, "", ("", ""), *idle)
+            last = Moment()
+            for moment in self._desk.answers(setting, picture):
+                done = moment.steered is not None
+                yield (
+                    answer("Unsteered", moment.unsteered.strip(), going=not done),
+                    answer("Steered", moment.steered, going=done and moment.receipt is None),
+                    *(gr.skip(),) * 5,
+                )
+                last = moment
+            before, after = last.unsteered, last.steered or ""
+            yield (
+                answer("Unsteered", before, other=after),
+                answer("Steered", after, other=before),
+                receipt(last.receipt),
+                (before, after),
+                self.words((before, after), "Unsteered"),
+                setting.to_python(),
+                download("setting.zip", setting.archive(picture), "Download this setting (zip)"),
+            )
+        except sl.ShiftLensError as error:
+            blank = answer("Unsteered", None), answer("Steered", None)
+            yield (*blank, refused(error), ("", ""), *idle)
+
+    def words(self, said: tuple[str, str], which: str) -> Any:
+        """The words of an answer, to choose from."""
+        each = list(dict.fromkeys(_WORD.findall(said[which == "Steered"])))
+        return gr.update(choices=each, value=each[-1] if each else None)
+
+    def explain(self, *given: Any) -> Any:
+        """One word of an answer in concepts."""
+        *asked, said, which, word, name, method = given
+        try:
+            response = said[which == "Steered"]
+            concepts = self._shown.library.grounded.get(name)
+            if not response or not word:
+                return notice("Press Answer first, then choose a word of it.")
+            if concepts is None:
+                return notice("Choose concepts first.")
+            setting, picture = self._setting(*asked)
+            kind = method if method in {value for _, value in METHODS} else "occlusion"
+            found = self._desk.explain(concepts, setting, picture, response, word, kind)
+            return explanation(found, word, lambda names: self._tiles(concepts, names))
+        except sl.ShiftLensError as error:
+            return refused(error)
+
+    def _setting(
+        self, path: Any, example: Any, prompt: Any, key: Any, layer: Any, strength: Any,
+        scope: Any, tokens: Any,
+    ) -> tuple[Setting, Any]:  # fmt: skip
+        """What was asked for, checked: requests need not come from this page."""
+        shown, limits = self._shown, self._shown.limits
+        direction = shown.directions.get(str(key))
+        if direction is None:
+            raise sl.ShiftLensError("this direction is not in the run", remedy="choose another")
+        if not abs(float(strength)) <= limits.strength:
+            raise sl.ShiftLensError(
+                f"a strength of {strength}", allowed=f"-{limits.strength:g} to {limits.strength:g}"
+            )
+        if str(scope) not in {value for _, value in SCOPES}:
+            raise sl.ShiftLensError("these positions cannot be steered from this page")
+        chosen = shown.library.examples[example] if isinstance(example, int) else None
+        setting = Setting(
+            model=shown.model,
+            adapter=shown.adapter,
+            prompt=limits.asked(str(prompt)),
+            picture=chosen and chosen.path,
+            uploaded=bool(path) and chosen is None,
+            direction=direction,
+            layer=direction.nearest(layer),
+            root=shown.library.root,
+            strength=round(float(strength), 4),
+            scope=str(scope),
+            max_new_tokens=max(1, min(int(tokens), limits.new_tokens)),
+        )
+        return setting, limits.picture(chosen.path if chosen else path)
+
+    def _tiles(self, concepts: "sl.Concepts", names: Sequence[str]) -> Markup:
+        """Small pictures of samples that the concepts were learned from."""
+        paths = self._shown.library.pictures(concepts.provenance, names)
+        return tiles([(Path(one).name, self._shown.thumbnails.of(one)) for one in paths])
+
+    def _layers(self, key: str) -> dict[str, Any]:
+        layers = self._shown.directions[key].layers
+        return {
+            "minimum": layers[0], "maximum": max(layers[-1], layers[0] + 1), "step": 1,
+            "value": layers[-1], "visible": len(layers) > 1,
+            "info": "This direction was found after these blocks: " + ", ".join(map(str, layers)),
+        }  # fmt: skip
+
+    def _about(self, key: str) -> Markup:
+        one = self._shown.directions[key]
+        vector = one.vectors[one.layers[-1]]
+        share = vector.norm / vector.state_norm if vector.state_norm else 0.0
+        where = f"after block {one.layers[0]}" if len(one.layers) == 1 else "after several blocks"
+        return Markup('<p class="soft"><span class="text" dir="auto">{}</span>. It acts {}; at '
+                      "strength 1 it is {:.2f} times as long as a typical state.</p>").format(
+            one.about, where, share)  # fmt: skip
+
+
+def _path_of(payload: Any) -> str | None:
+    """Path of an uploaded file; the framework has checked that it is one."""
+    return payload.path if payload is not None and payload.path else None
+
+
+def _number(event: gr.EventData, below: int) -> int | None:
+    """The number of what was clicked; ``None`` where there is no such thing."""
+    at = getattr(event, "at", None)
+    return at if isinstance(at, int) and 0 <= at < below else None
+
+
+def _short(title: str) -> str:
+    return title if len(title) <= 90 else f"{title[:89]}…"

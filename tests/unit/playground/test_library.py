@@ -1,0 +1,141 @@
+"""What a run offers, and what is said of one that is empty, damaged or not there."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.builders import build_vector
+from tests.unit.playground.builders import build_concepts, build_run, ungrounded
+
+from shiftlens.core.errors import ShiftLensError
+from shiftlens.playground import shelves
+from shiftlens.playground.library import Library
+from shiftlens.playground.thumbnails import Thumbnails
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture
+def library(run: Path) -> Library:
+    return Library.open(run)
+
+
+def test_every_kind_of_result_is_found_by_its_place(library: Library) -> None:
+    assert set(library.found.concepts) == {"words/concepts"}
+    assert set(library.found.shifts) == {"words/shift"}
+    assert set(library.found.vectors) >= {"steering/vector-0", "steering/stranger", "odd"}
+    assert set(library.found.stores) == {"states"}
+    assert library.found.damaged == []
+    assert not library.empty
+
+
+def test_one_vector_at_several_layers_is_one_direction(library: Library) -> None:
+    (one,) = [one for one in library.directions.values() if one.title == "louder"]
+    assert one.layers == (0, 1, 3)
+    assert [one.vectors[layer].layer for layer in one.layers] == [0, 1, 3]
+    assert [one.nearest(at) for at in (None, 0, 1.9, 2.1, 99)] == [3, 0, 1, 3, 3]
+
+
+def test_two_vectors_of_one_layer_are_two_directions(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        build_vector(name="same", seed=len(name)).save(tmp_path / name)
+    found = Library.open(tmp_path).directions
+    assert [one.layers for one in found.values()] == [(1,), (1,)]
+    assert len({tuple(one.sources.values()) for one in found.values()}) == 2
+
+
+def test_shifts_of_concepts_are_directions_with_their_words_and_pictures(library: Library) -> None:
+    shifts = [one for one in library.directions.values() if one.concept is not None]
+    assert [one.concept for one in shifts] == [0, 1, 2]
+    assert "“dog”" in shifts[0].title
+    assert "came: snow" in shifts[0].about
+    assert [Path(path).name for path in shifts[1].examples] == ["picture-2.png", "picture-3.png"]
+
+
+def test_pictures_are_those_of_the_same_collection(library: Library) -> None:
+    found = library.pictures({"data": "data"}, ["s4", "nobody"])
+    assert [Path(one).name for one in found] == ["picture-4.png"]
+    assert library.pictures({"data": "another"}, ["s4"]) == ()
+
+
+def test_hidden_and_missing_pictures_are_left_out(tmp_path: Path) -> None:
+    import torch
+    from tests.builders import build_store
+
+    names = ["hidden:0123456789abcdef", str(tmp_path / "gone.png")]
+    build_store(tmp_path / "states", torch.zeros(2, 4), images=names)
+    assert Library.open(tmp_path).examples == []
+
+
+def test_a_damaged_result_costs_itself_alone(run: Path, tmp_path: Path) -> None:
+    import shutil
+
+    root = Path(shutil.copytree(run, tmp_path / "copy"))
+    (root / "words" / "shift.safetensors").write_bytes(b"torn")
+    (root / "odd.json").write_text('{"kind": "steering vector", "sch')
+    half = json.loads((root / "words" / "concepts.json").read_text())
+    del half["data"]["site"]
+    (root / "words" / "concepts.json").write_text(json.dumps(half))
+    (root / "states" / "rows-0.parquet").write_bytes(b"torn")
+    library = Library.open(root)
+    told = {one.path: one.why for one in library.found.damaged}
+    assert set(told) == {
+        "words/shift.json",
+        "odd.json",
+        "words/concepts.json",
+        "states/manifest.json",
+    }
+    assert all(why and "\n" not in why and "Traceback" not in why for why in told.values())
+    assert "steering/vector-0" in library.found.vectors
+    page = shelves.contents(library)
+    assert all(path in page for path in told)
+
+
+def test_a_run_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ShiftLensError, match="does not exist"):
+        Library.open(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ShiftLensError, match="is not a directory"):
+        Library.open(tmp_path / "file")
+
+
+def test_an_empty_run_says_what_to_do(tmp_path: Path) -> None:
+    library = Library.open(tmp_path)
+    assert library.empty
+    page = shelves.empty(library)
+    assert "shiftlens demo --out" in page
+    assert str(tmp_path) in page
+
+
+def test_links_out_of_the_run_are_not_followed(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder").symlink_to(run)
+    for end in (".json", ".safetensors"):
+        (tmp_path / f"vector{end}").symlink_to(run / "steering" / f"vector-0{end}")
+    assert Library.open(tmp_path).empty
+
+
+def test_other_json_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text("[1, 2]")
+    (tmp_path / "broken.json").write_text("{")
+    assert Library.open(tmp_path).found.damaged == []
+
+
+def test_concepts_are_shown_with_words_pictures_and_shares(library: Library) -> None:
+    page = shelves.concepts(library, "words/concepts", Thumbnails())
+    assert page.count("<article") == 3
+    assert "50% of the states" in page
+    assert page.count("data:image/webp") == 5  # of six names, one is nobody's
+    shifted = shelves.concepts(library, "words/shift", Thumbnails())
+    assert 'class="chip came"><span class="text" dir="auto">snow<' in shifted
+    assert "nan" not in shifted
+
+
+def test_concepts_without_words_say_how_to_get_them(tmp_path: Path) -> None:
+    ungrounded(build_concepts()).save(tmp_path / "concepts")
+    library = Library.open(tmp_path)
+    assert "shiftlens ground" in shelves.concepts(library, "concepts", Thumbnails())
+    assert library.grounded == {}
+    assert "not in the run" in shelves.concepts(library, "../../etc", Thumbnails())
