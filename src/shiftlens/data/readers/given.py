@@ -43,14 +43,20 @@ def _rows(source: Iterable[Any], of: str) -> Iterator[Row]:
             yield Row(where, number, json_values(_checked(given, where)))
         else:
             raise DataError(
-                f"{where} is a {type(given).__name__}", allowed="a dictionary, or a Sample"
+                f"{where} is a {type(given).__name__}",
+                allowed="a dictionary, or a Sample",
+                remedy='of a data frame of pandas: frame.to_dict("records")'
+                if hasattr(source, "to_dict")
+                else "",
             )
 
 
 def _undecoded(source: Any) -> Iterable[Any]:
     """The rows of a data set of ``datasets`` with pictures as bytes and paths; others as given."""
     package = sys.modules.get("datasets")  # who has such an object has loaded it
-    if package is None or not isinstance(source, (package.Dataset, package.IterableDataset)):
+    # Somebody's own module may have that name too.
+    kinds = [getattr(package, name, None) for name in ("Dataset", "IterableDataset")]
+    if not isinstance(source, tuple(one for one in kinds if isinstance(one, type))):
         return source
     if source.features is None:  # a generator's: nothing says what its rows are, nothing decodes
         return source

@@ -2,9 +2,12 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import datasets
+import pandas
 import pytest
 
 from shiftlens.core.errors import DataError
@@ -94,3 +97,13 @@ def test_opened_pictures_are_refused_by_name(pictures: list[Path]) -> None:
         rows = [{"image": opened, "prompt": "p"}]
         with pytest.raises(DataError, match="row 1: image is an opened picture"):
             read(rows)
+
+
+def test_a_data_frame_is_told_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pandas.DataFrame({"prompt": ["p", "q"], "kind": [1, 2]})
+    with pytest.raises(DataError, match=r"row 1 is a str\n(?s:.)*to_dict\(.records.\)"):
+        read(frame)
+    # A module of somebody's own that is called datasets is in nobody's way.
+    monkeypatch.setitem(sys.modules, "datasets", ModuleType("datasets"))
+    rows = frame.to_dict("records")
+    assert [s.labels for s in read(rows, where={"kind": 2})] == [{"kind": 2}]
