@@ -8,6 +8,8 @@ the same.
 
 import os
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,6 +27,7 @@ from shiftlens.data.sample import Sample
 
 SIZE, PICTURES, BATCH, ROUNDS = (2000, 1500), 64, 8, 9
 DECODERS = (0, 1, 2)
+_LONG = 0.5  # seconds in which all that may be decoded ahead is
 
 
 @dataclass(frozen=True)
@@ -35,14 +38,12 @@ class Pass:
         wall: seconds from the first request to the last picture, with starting processes.
         cpu: CPU-seconds of this process and of those that decoded.
         first: seconds to the first batch.
-        anonymous: MiB of anonymous memory of this process at its largest, between batches.
         decoder: MiB that the largest decoder ever had resident; 0 where there was none.
     """
 
     wall: float
     cpu: float
     first: float
-    anonymous: float
     decoder: float
 
 
@@ -62,7 +63,7 @@ def measure() -> list[Figure]:
             *_speeds(bare, len(samples), how),
             *_beside(beside, f"{how}; this process waits {device:.2f} s after each batch, as for a "
                      "device that takes as long as decoding does"),
-            *_memory(bare, how),
+            *memory(samples, rounds, bare[2], how),
             _same(samples, how),
         ]  # fmt: skip
 
@@ -93,7 +94,7 @@ def _about(samples: list[Sample]) -> str:
 
 def _pass(samples: list[Sample], decoders: int, device: float = 0.0) -> Pass:
     """Take all pictures in batches, as a harvest does."""
-    cpu, start, first, most, decoder = _cpu(), time.perf_counter(), 0.0, 0.0, 0.0
+    cpu, start, first = _cpu(), time.perf_counter(), 0.0
     with loading(samples, decoders=decoders, ahead=BATCH) as loaded:
         while True:
             batch = list(islice(loaded, BATCH))
@@ -101,11 +102,10 @@ def _pass(samples: list[Sample], decoders: int, device: float = 0.0) -> Pass:
                 break
             first = first or time.perf_counter() - start
             time.sleep(device)
-            most = max(most, _status("self", "RssAnon"))
             del batch
         wall = time.perf_counter() - start
         decoder = max([0.0, *(_status(pid, "VmHWM") for pid in _children())])
-    return Pass(wall, _cpu() - cpu, first, most, decoder)
+    return Pass(wall, _cpu() - cpu, first, decoder)
 
 
 def _interleaved(samples: list[Sample], rounds: int, device: float) -> dict[int, list[Pass]]:
@@ -150,16 +150,35 @@ def _beside(found: dict[int, list[Pass]], how: str) -> list[Figure]:
     ]  # fmt: skip
 
 
-def _memory(found: dict[int, list[Pass]], how: str) -> list[Figure]:
-    here = _column(found[0], lambda one: one.anonymous)
-    there = _column(found[2], lambda one: one.anonymous)
-    batch = BATCH * SIZE[0] * SIZE[1] * 3 / 2**20
+def memory(samples: list[Sample], rounds: int, ahead: list[Pass], how: str) -> list[Figure]:
+    """The largest that a process has been which did nothing else, and its decoders."""
+    batch = BATCH * SIZE[0] * SIZE[1] * 4 / 2**20
+    what = (
+        f"VmHWM of a fresh process that waits {_LONG} s after each batch of {batch:.0f} MiB; {how}"
+    )
+    peaks = {n: np.asarray([_peak(samples, n) for _ in range(min(rounds, 3))]) for n in (0, 2)}
     return [
-        _median("memory of this process, 2 decoders - none", there - here, "MiB",
-                f"RssAnon at its largest; one batch is {batch:.0f} MiB of pixels; {how}"),
-        _median("memory of one decoder",
-                _column(found[2], lambda one: one.decoder), "MiB", f"VmHWM of the largest; {how}"),
+        _median("memory without decoders", peaks[0], "MiB", what),
+        _median("memory with 2 decoders, without theirs", peaks[2], "MiB", what),
+        _median("memory of one decoder", _column(ahead, lambda one: one.decoder), "MiB",
+                f"VmHWM of the largest; {how}"),
     ]  # fmt: skip
+
+
+def _peak(samples: list[Sample], decoders: int) -> float:
+    refs = [one.images[0] for one in samples]
+    code = f"from benchmarks.images import run_alone; run_alone({refs!r}, {decoders})"
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, check=True
+    )
+    return float(done.stdout)
+
+
+def run_alone(refs: list[str], decoders: int) -> None:
+    """One pass in a process of its own, which prints its largest size."""
+    _pass([Sample(ref, "", (ref,)) for ref in refs], decoders, _LONG)
+    print(_status("self", "VmHWM"))
 
 
 def _same(samples: list[Sample], how: str) -> Figure:

@@ -12,7 +12,7 @@ def test_its_figures_are_all_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "SIZE", (80, 60))
     monkeypatch.setenv("SHIFTLENS_BENCH_SHORT", "1")
     figures = {one.name: one for one in images.measure()}
-    assert len(figures) == 3 + 2 * 3 + 2 + 2 + 1
+    assert len(figures) == 3 + 2 * 3 + 2 + 3 + 1
     assert all(one.low is not None and one.low <= one.value for one in figures.values())
     assert figures["pixels the same"].value == 1
     # Beside starting processes, small pictures are nothing: here they can only lose.
