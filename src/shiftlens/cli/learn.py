@@ -228,11 +228,12 @@ def _learned(
     import warnings
     from dataclasses import replace
 
-    from shiftlens.concepts.learning import DominantDimensions
+    from shiftlens.concepts.learning import DominantDimensions, FlatDirections
     from shiftlens.concepts.learning import learn as learn_all
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DominantDimensions)
+        for said in (DominantDimensions, FlatDirections):
+            warnings.simplefilter("ignore", said)
         one: ConceptLearner = replace(kind, k=k)  # pyright: ignore
         return learn_all(states, one, layer=layer, device=device, progress=listener)
 

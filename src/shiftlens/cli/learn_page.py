@@ -84,6 +84,7 @@ def print_learned(
         _print_concepts(concepts, report)
     space = str((concepts.learner if concepts is not None else choice.learner).get("space", "raw"))  # pyright: ignore
     _warn(report or (choice.dominant if choice is not None else {}), space)
+    _warn_flat(concepts)
     screen.print()
     lines: list[tuple[str, str]] = []
     if concepts is not None:
@@ -194,6 +195,19 @@ def _warn(report: dict[str, Any], space: str) -> None:
     _say(
         f"{which} {100 * report['dominant_share']:.0f} % of the variance, which decides what "
         "is near: learn with --space standard or --space white to hear the others",
+        style="yellow",
+    )
+
+
+def _warn_flat(concepts: "Concepts | None") -> None:
+    """Say which concepts stand for no variance: their directions are arbitrary."""
+    rank = concepts.learner["report"].get("rank", concepts.k) if concepts is not None else 0
+    if concepts is None or rank >= concepts.k:
+        return
+    console().print()
+    _say(
+        f"the states vary in {rank} directions: concepts from {rank} on have no variance and are "
+        f"arbitrary; learn {rank} or fewer",
         style="yellow",
     )
 

@@ -144,6 +144,19 @@ def test_a_dominant_dimension_is_said_once(
     assert "carries" not in capsys.readouterr().out
 
 
+def test_concepts_without_variance_are_said_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flat = torch.cat([torch.randn(60, 3), torch.zeros(60, 5)], dim=1)
+    build_store(tmp_path / "s", flat)
+    words = ["learn", str(tmp_path / "s"), "-o", str(tmp_path / "c"), "--learner", "pca"]
+    assert cli.run_app([*words, "--k", "5"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("the states vary in 3 directions: concepts from 3 on") == 1
+    assert cli.run_app([*words, "--k", "3"]) == 0  # twin
+    assert "arbitrary" not in capsys.readouterr().out
+
+
 def test_the_cost_is_said_and_nothing_is_done(
     planted: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
