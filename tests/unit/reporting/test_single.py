@@ -13,6 +13,7 @@ from tests.unit.reporting.builders import build_pictures, build_toi
 from shiftlens.activations.site import Site
 from shiftlens.activations.tokens import last_prompt, word
 from shiftlens.concepts.concepts import Concepts
+from shiftlens.data.privacy import HIDDEN, HiddenSample
 from shiftlens.data.sample import Sample, Samples
 from shiftlens.reporting.data import describe_shift
 from shiftlens.reporting.single import report
@@ -136,3 +137,16 @@ def test_a_picture_may_lie_anywhere_below(shift: ConceptShift, tmp_path: Path) -
     path = report(shift, tmp_path / "r.html", samples=samples)
     assert path.read_text().count("<symbol") == 5
     assert "deeper/p.png" in json.dumps(_data(path))
+
+
+def test_hidden_samples_show_no_picture_and_name_none(shift: ConceptShift, tmp_path: Path) -> None:
+    samples = _samples(tmp_path)
+    page = report(shift, tmp_path / "plain.html", samples=samples).read_text("utf-8")
+    assert "data:image/" in page
+    hidden = [
+        HiddenSample(one.id, one.prompt, one.images, aliases=(f"{HIDDEN}{one.id}",))
+        for one in samples
+    ]
+    page = report(shift, tmp_path / "hidden.html", samples=hidden).read_text("utf-8")
+    assert "data:image/" not in page
+    assert not any(Path(one.images[0]).name in page for one in samples)

@@ -81,7 +81,7 @@ def import_features(
         MismatchError: the model has another width or fewer blocks, or ``out`` holds another store.
         MachineError: the disk is full.
     """
-    found, target = Path(path), Path(out)
+    found, target = Path(path), _folder(out)
     planned = planned_import(found, module=module, positions=positions, words=words)
     _check(model, adapter, response)
     claimed = None if model is None else claim(model, adapter)
@@ -111,6 +111,16 @@ class _Work:
     samples: Samples
     root: Path
     words: tuple[str, ...]
+
+
+def _folder(out: str | Path) -> Path:
+    if "://" in str(out):
+        raise DataError(
+            f"{out} is an address",
+            allowed="a folder of this machine",
+            remedy="import into a folder, and copy that there",
+        )
+    return Path(out)
 
 
 def _check(model: str | None, adapter: str | None, response: str) -> None:

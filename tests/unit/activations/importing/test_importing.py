@@ -319,6 +319,8 @@ def test_options_that_fit_nothing(tmp_path: Path) -> None:
     assert "one token of interest has one" in _refused(path, tmp_path / "s", words=["dog"])
     assert "each, mean" in _refused(path, tmp_path / "s", positions="first")
     assert "own, given" in _refused(path, tmp_path / "s", response="base")
+    with pytest.raises(DataError, match="is an address"):
+        import_features(path, "s3://bucket/run")
     assert BLOCK in _refused(path, tmp_path / "s", module="model.layers.7")
     import_features(path, tmp_path / "s")
     with pytest.raises(MismatchError, match="another site"):
