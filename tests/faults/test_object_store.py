@@ -226,10 +226,25 @@ def test_what_does_not_write_there_says_so(tmp_path: Path) -> None:
         Manifest(Path("s3://bucket/run"), {}, {}, 1)
 
 
-def test_a_wrong_address(far: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket_that_is_misspelt_is_not_made(tiny: Model, samples: Samples, far: Remote) -> None:
     for verb in ("info", "verify"):
         assert run_app(["store", verb, "s3://no-such-bucket-at-all/run"]) == 2
+    for _ in range(2):
+        with pytest.raises(
+            StoreError, match=r"s3://no-such-bucket-at-all/run/manifest.json is miss"
+        ):
+            harvest(tiny, samples, SITE, "s3://no-such-bucket-at-all/run", **OPTIONS)
+
+
+def test_a_place_that_cannot_be_reached_is_not_an_empty_one(
+    far: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from s3fs import S3FileSystem
+
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with pytest.raises(MachineError, match="check the address, and the credentials"):
-        Remote("s3://elsewhere/run").exists("manifest.json")
+    S3FileSystem.clear_instance_cache()
+    for ask in (lambda: far.exists("manifest.json"), far.sizes, lambda: far.read_bytes("x")):
+        with pytest.raises(MachineError, match="check the address, and the credentials"):
+            ask()
+    S3FileSystem.clear_instance_cache()

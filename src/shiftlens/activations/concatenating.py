@@ -27,8 +27,9 @@ def joined(manifests: Sequence[Manifest]) -> Manifest:
     first, *others = manifests
     for other in others:
         _require_alike(first, other)
-    root = Path(os.path.commonpath([os.path.abspath(one.root) for one in manifests]))  # noqa: PTH100
-    found = [_moved(part, one.root, root) for one in manifests for part in one.ordered()]
+    here = [one.root for one in manifests if one.far is None]
+    root = Path(os.path.commonpath([os.path.abspath(one) for one in here or [first.root]]))  # noqa: PTH100
+    found = [_moved(part, one, root) for one in manifests for part in one.ordered()]
     data = [one.identity["data"] for one in manifests]
     identity = {**first.identity, "data": data[0] if len(data) == 1 else digest(data)}
     return Manifest(root, identity, first.about, len(found), dict(enumerate(found)), first.kind)
@@ -37,14 +38,18 @@ def joined(manifests: Sequence[Manifest]) -> Manifest:
 def _require_alike(first: Manifest, other: Manifest) -> None:
     mine, theirs = ({**one.identity, "data": None} for one in (first, other))
     try:
-        require_same(theirs, mine, other.root)
+        require_same(theirs, mine, other.place)
     except MismatchError as error:
         raise MismatchError(
-            f"{error.given} as {first.root} has", allowed="stores that differ in their data alone"
+            f"{error.given} as {first.place} has", allowed="stores that differ in their data alone"
         ) from None
 
 
-def _moved(part: dict[str, Any], old: Path, new: Path) -> dict[str, Any]:
-    """A part whose files are named from another folder."""
-    away = os.path.relpath(old, new)
+def _moved(part: dict[str, Any], of: Manifest, root: Path) -> dict[str, Any]:
+    """A part whose files are named from another folder, or with the address of their own."""
+    if "url" in part:
+        return part
+    if of.far is not None:
+        return part | {"url": of.far.url}
+    away = os.path.relpath(of.root, root)
     return part | {kind: os.path.join(away, part[kind]) for kind in ("shard", "rows")}  # noqa: PTH118

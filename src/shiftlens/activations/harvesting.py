@@ -16,6 +16,7 @@ from shiftlens.activations.store import ActivationStore
 from shiftlens.activations.writing import Share, being_written, check_share, pending
 from shiftlens.core.errors import DataError, MismatchError, SiteError
 from shiftlens.core.executor import Executor, SerialExecutor
+from shiftlens.core.places import Remote, place_of, under
 from shiftlens.core.progress import Progress, Silent
 from shiftlens.data.loading import check_decoders
 from shiftlens.data.sample import Samples
@@ -95,7 +96,8 @@ def harvest(
         models: one model, or several that see the same samples in one pass over the data.
         samples: what they are asked.
         site: which states are kept.
-        out: the store's directory; with several models, a directory of stores named by label.
+        out: the store's directory; with several models, a directory of stores named by label. An
+            address such as ``s3://bucket/run`` is a place that fsspec can write.
         response: whose text the states are taken from. ``own``: each model's own greedy response;
             ``base``: the first model's, which the others are given token by token; ``given``:
             the samples' own ``response``.
@@ -140,7 +142,8 @@ def harvest(
     check_decoders(decoders)
     _check_said(chosen, samples, response, said)
     resolved = site.resolve(chosen[0])
-    roots = tuple(Path(out) / m.label for m in chosen) if several else (Path(out),)
+    place = place_of(out)
+    roots = tuple(under(place, m.label) for m in chosen) if several else (place,)
     asked = check_options(generation)
     if stop_at_word:
         _check_stop(site, response, chosen)
@@ -280,11 +283,14 @@ def _identity(
 
 
 def begin_manifest(
-    root: Path, identity: dict[str, Any], model: Model, samples: Samples
+    root: Path | Remote, identity: dict[str, Any], model: Model, samples: Samples
 ) -> Manifest:
     """The manifest of a store without parts."""
     size = identity["options"]["part_size"]
-    return Manifest(root, identity, model.provenance, -(-len(samples) // size))
+    known = identity, model.provenance, -(-len(samples) // size)
+    if isinstance(root, Remote):
+        return Manifest(root.workshop, *known, far=root)
+    return Manifest(root, *known)
 
 
 def run_parts(

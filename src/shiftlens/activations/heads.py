@@ -6,10 +6,10 @@ place), and the numbers.
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from shiftlens.core.errors import StoreError
+from shiftlens.core.errors import ShiftLensError, StoreError
+from shiftlens.core.places import Kept
 
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1}
 """Bytes of a number, by the type's name in a file."""
@@ -46,22 +46,24 @@ class Head:
     size: int
 
 
-def read_head(path: Path) -> Head:
-    """Read the head of a safetensors file; its numbers are not looked at.
+def read_head(file: Kept) -> Head:
+    """Read the head of a safetensors file; its numbers are not looked at, or fetched.
 
     Raises:
         StoreError: the file is missing, or its head is cut off or damaged.
+        MachineError: it is far away, and cannot be reached.
     """
     try:
-        with path.open("rb") as stream:
-            start = stream.read(8)
-            length = int.from_bytes(start, "little")
-            if len(start) < 8 or length > _LONGEST:
-                raise ValueError("its first eight bytes are no length of a head")
-            value: dict[str, Any] = json.loads(stream.read(length))
+        start = file.read(0, 8)
+        length = int.from_bytes(start, "little")
+        if len(start) < 8 or length > _LONGEST:
+            raise ValueError("its first eight bytes are no length of a head")
+        value: dict[str, Any] = json.loads(file.read(8, 8 + length))
         value.pop("__metadata__", None)
         held = {name: Held(one["dtype"], tuple(one["shape"])) for name, one in value.items()}
         ends = [int(one["data_offsets"][1]) for one in value.values()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise StoreError(f"{path} is missing or damaged ({error})") from error
+        if isinstance(error, ShiftLensError):
+            raise
+        raise StoreError(f"{file} is missing or damaged ({error})") from error
     return Head(held, 8 + length + max(ends, default=0))

@@ -23,7 +23,7 @@ from shiftlens.activations.manifest import has_manifest, read_manifest
 from shiftlens.activations.site import Site
 from shiftlens.activations.store import ActivationStore
 from shiftlens.activations.writing import being_written, is_whole
-from shiftlens.core.errors import DataError, MismatchError, ShiftLensError, StoreError
+from shiftlens.core.errors import DataError, MismatchError, ShiftLensError
 from shiftlens.core.executor import Executor, SerialExecutor
 from shiftlens.core.manifest import digest, read_json, sha256_file, write_json
 from shiftlens.core.progress import Progress, Silent
@@ -292,20 +292,11 @@ def _on_text_of(first: ActivationStore, model: Model, plan: _Plan) -> Activation
 
 def _said(store: ActivationStore) -> dict[str, Response]:
     """Responses in a store by sample id, token by token as they were said."""
-    import pyarrow.parquet as pq
-
-    said: dict[str, Response] = {}
-    for part in read_manifest(store.path).ordered():
-        file = store.path / part["rows"]
-        columns = ["sample_id", "response", "token_ids", "truncated"]
-        try:
-            rows = pq.read_table(file, columns=columns).to_pylist()
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{file} is missing or damaged ({error})") from error
-        for row in rows:
-            ids = tuple(row["token_ids"])
-            said[row["sample_id"]] = Response(row["response"], ids, row["truncated"])
-    return said
+    columns = ["sample_id", "response", "token_ids", "truncated"]
+    return {
+        row["sample_id"]: Response(row["response"], tuple(row["token_ids"]), row["truncated"])
+        for row in store.entries(columns)
+    }
 
 
 def _refuse_changed(samples: Samples, said: Mapping[str, Response]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from shiftlens.activations.heads import BYTES, NAMES, read_head
 from shiftlens.activations.manifest import Manifest, has_manifest, read_manifest
 from shiftlens.core.errors import StoreError
+from shiftlens.core.places import Remote, place_of, under
 
 _NUMBER = {NAMES[name]: size for name, size in BYTES.items() if name in NAMES}
 
@@ -17,7 +18,7 @@ class StoreInfo:
     """What a store holds.
 
     Attributes:
-        path: its directory.
+        path: its directory or address.
         complete: whether the run is finished.
         parts: finished.
         n_parts: of the whole run.
@@ -26,7 +27,7 @@ class StoreInfo:
         d: width of a state; ``None`` while there are none.
         dtype: of the numbers, as torch calls it; ``None`` while there are none.
         state_bytes: of the numbers alone, see ``states_bytes``.
-        bytes: of all files in the directory.
+        bytes: of all files there.
         samples: how many ``matched``, ``missed`` and ``failed``.
         quarantined: samples that could not be read, or lack what the site names.
         identity: what decides the numbers: model, data, site, text, options.
@@ -34,7 +35,7 @@ class StoreInfo:
         fingerprint: of a finished store.
     """
 
-    path: Path
+    path: Path | Remote
     complete: bool
     parts: int
     n_parts: int
@@ -73,11 +74,11 @@ def states_bytes(rows: int, layers: int, d: int, dtype: str | None) -> int:
     return rows * layers * d * _NUMBER.get(dtype or "", 4)
 
 
-def info(path: str | Path) -> StoreInfo:
+def info(path: str | Path | Remote) -> StoreInfo:
     """What a store holds, finished or not.
 
     Args:
-        path: its directory.
+        path: its directory or address.
 
     Raises:
         StoreError: there is none, its manifest is damaged or of another schema, or the head of its
@@ -89,7 +90,7 @@ def info(path: str | Path) -> StoreInfo:
     rows = sum(int(part["n"]) for part in manifest.parts.values())
     d, dtype = _kind(manifest, layers[0])
     return StoreInfo(
-        path=manifest.root,
+        path=manifest.place,
         complete=manifest.complete,
         parts=len(manifest.parts),
         n_parts=manifest.n_parts,
@@ -98,7 +99,7 @@ def info(path: str | Path) -> StoreInfo:
         d=d,
         dtype=dtype,
         state_bytes=states_bytes(rows, len(layers), d or 0, dtype),
-        bytes=sum(one.stat().st_size for one in manifest.root.iterdir() if one.is_file()),
+        bytes=manifest.size(),
         samples=manifest.counts,
         quarantined=len(manifest.quarantine),
         identity=manifest.identity,
@@ -107,17 +108,17 @@ def info(path: str | Path) -> StoreInfo:
     )
 
 
-def stores_in(path: str | Path) -> Sequence[Path]:
-    """The store that a directory is, or the stores of several models that are in it, by name.
+def stores_in(path: str | Path) -> Sequence[Path | Remote]:
+    """The store that a place is, or the stores of several models that are in it, by name.
 
     Raises:
         StoreError: there is none.
+        MachineError: it is far away, and cannot be reached.
     """
-    root = Path(path)
+    root = place_of(path)
     if has_manifest(root):
         return [root]
-    inside = sorted(root.iterdir()) if root.is_dir() else []
-    found = [one for one in inside if one.is_dir() and has_manifest(one)]
+    found = [under(root, name) for name in _folders(root) if has_manifest(under(root, name))]
     if not found:
         raise StoreError(
             f"{root} holds no store, and none is in one of its folders",
@@ -126,11 +127,18 @@ def stores_in(path: str | Path) -> Sequence[Path]:
     return found
 
 
+def _folders(root: Path | Remote) -> list[str]:
+    """Names of the folders in a place."""
+    if isinstance(root, Remote):
+        return sorted({name.split("/")[0] for name in root.sizes() if "/" in name})
+    return sorted(one.name for one in root.iterdir() if one.is_dir()) if root.is_dir() else []
+
+
 def _kind(manifest: Manifest, layer: int) -> tuple[int | None, str | None]:
     """Width and type of the first states there are."""
     for part in manifest.ordered():
         if part["n"]:
-            file = manifest.root / part["shard"]
+            file = manifest.file(part, "shard")
             held = read_head(file).tensors.get(f"layer.{layer}")
             if held is None or len(held.shape) != 2:
                 raise StoreError(f"{file} is missing or damaged (no states of layer {layer})")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftlens.activations.site import Site
+from shiftlens.core.places import Remote
 from shiftlens.core.progress import Progress
 from shiftlens.models.model import Model, Response
 
@@ -15,7 +16,7 @@ class Job:
     """What every part of a harvest has in common."""
 
     models: tuple[Model, ...]
-    roots: tuple[Path, ...]
+    roots: tuple[Path | Remote, ...]
     site: Site
     text: str
     max_new_tokens: int

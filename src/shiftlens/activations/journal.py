@@ -58,7 +58,7 @@ class Journal:
             self._mend()
         self._sound = False  # until the line is on the disk, nobody knows what is
         with disk_guard(self.path):
-            _append(self.path, _line({"part": number, "entry": entry}))
+            _append(self.path, line_of({"part": number, "entry": entry}))
         self._sound = True
 
     def _mend(self) -> None:
@@ -70,7 +70,7 @@ class Journal:
                 stream.truncate(kept)
         if not kept:
             with disk_guard(self.path):
-                _append(self.path, _line({"journal": 1, "run": self.run}))
+                _append(self.path, line_of({"journal": 1, "run": self.run}))
                 sync_directory(self.path.parent)
 
 
@@ -90,7 +90,7 @@ def read_journal(path: Path, run: str) -> tuple[dict[int, dict[str, Any]], int]:
     parts: dict[int, dict[str, Any]] = {}
     whole = 0
     for place, line in enumerate(lines):
-        value = _value(line)
+        value = value_of(line)
         if value is None and place == len(lines) - 1:
             break
         if value is None or ("run" in value) != (place == 0):
@@ -109,13 +109,14 @@ def read_journal(path: Path, run: str) -> tuple[dict[int, dict[str, Any]], int]:
     return parts, whole
 
 
-def _line(value: dict[str, Any]) -> bytes:
+def line_of(value: dict[str, Any]) -> bytes:
+    """A line of a journal."""
     # The order of keys stays: the manifest at the end is the same to the byte as without a journal.
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
     return hashlib.sha256(text).hexdigest().encode() + b" " + text + b"\n"
 
 
-def _value(line: bytes) -> dict[str, Any] | None:
+def value_of(line: bytes) -> dict[str, Any] | None:
     """What a line says, or nothing where it is not whole."""
     head, text = line[:_DIGITS], line[_DIGITS + 1 : -1]
     whole = line.endswith(b"\n") and hashlib.sha256(text).hexdigest().encode() == head

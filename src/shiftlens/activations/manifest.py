@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shiftlens.activations.far_parts import names_of_parts, parts_of, put_part, read_parts
 from shiftlens.activations.journal import Journal, journal_path, journals, read_journal
 from shiftlens.core.errors import MismatchError, StoreError
-from shiftlens.core.manifest import digest, read_json, write_json
+from shiftlens.core.manifest import digest, json_bytes, json_of, read_json, write_json
+from shiftlens.core.places import Kept, Remote, place_of, require_here
 
 SCHEMA = 1
 _NAME = "manifest.json"
@@ -27,7 +29,7 @@ class Manifest:
     that does not grow with the parts; ``finish`` puts all of them into the file.
 
     Attributes:
-        root: the store's directory.
+        root: the store's directory; of a store far away, the folder in which its files are written.
         identity: model, data, site, mode: what must agree for a run to go on.
         about: names and versions, which decide nothing.
         n_parts: how many parts the whole run has.
@@ -35,6 +37,7 @@ class Manifest:
         kind: what the directory holds: ``activations`` or ``answers``.
         writer: whose journal ``add`` writes; empty where one process writes the store.
         open: whether parts are in journals that are not in the file yet.
+        far: where the store is, if it is not on this machine.
     """
 
     root: Path
@@ -45,12 +48,22 @@ class Manifest:
     kind: str = "activations"
     writer: str = ""
     open: bool = False
+    far: Remote | None = None
+    _names: dict[str, int] | None = field(default=None, repr=False, compare=False)
     _journal: Journal | None = field(default=None, repr=False, compare=False)
 
     @property
     def complete(self) -> bool:
         """Whether every part is there, and the file names it."""
         return len(self.parts) == self.n_parts and not self.open
+
+    def __post_init__(self) -> None:
+        require_here(self.root, "this store")
+
+    @property
+    def place(self) -> Path | Remote:
+        """Where the store is."""
+        return self.far or self.root
 
     @property
     def run(self) -> str:
@@ -81,9 +94,29 @@ class Manifest:
     def holds(self, number: int) -> bool:
         """Whether a part is finished and its files are still there."""
         part = self.parts.get(number)
-        return part is not None and all(
-            (self.root / part[name]).exists() for name in ("shard", "rows")
-        )
+        if part is None:
+            return False
+        names = part["shard"], part["rows"]
+        if self.far is None:
+            return all((self.root / name).exists() for name in names)
+        if self._names is None:
+            self._names = self.far.sizes()
+        return all(name in self._names for name in names)
+
+    def file(self, part: Mapping[str, Any], kind: str) -> Kept:
+        """One file of a part: its ``shard``, or its ``rows``."""
+        place = Remote(part["url"]) if "url" in part else self.place
+        return Kept(place, part[kind], part["sha256"][kind])
+
+    def size(self) -> int:
+        """Bytes of all files where the store is.
+
+        Raises:
+            MachineError: the place cannot be reached.
+        """
+        if self.far is not None:
+            return sum(self.far.sizes().values())
+        return sum(one.stat().st_size for one in self.root.iterdir() if one.is_file())
 
     def ordered(self) -> list[dict[str, Any]]:
         """Finished parts in order."""
@@ -91,6 +124,8 @@ class Manifest:
 
     def add(self, number: int, entry: dict[str, Any]) -> None:
         """Make a finished part exist: one synced line in the journal, and ``parts``.
+
+        Far away it is an object of its own.
 
         Args:
             number: of the part; a part that is added again replaces the earlier one.
@@ -100,9 +135,13 @@ class Manifest:
             StoreError: the journal is damaged or of another run.
             MachineError: the disk is full; the part does not count.
         """
-        if self._journal is None:
+        if self.far is not None:
+            put_part(self.far, self.run, number, entry)
+            self._names = None
+        elif self._journal is None:
             self._journal = Journal(journal_path(self.root, self.writer), self.run)
-        self._journal.add(number, entry)
+        if self._journal is not None:
+            self._journal.add(number, entry)
         self.parts[number] = entry
         self.open = True
 
@@ -119,12 +158,14 @@ class Manifest:
         files = self.merge_journals()
         if len(self.parts) != self.n_parts:
             raise StoreError(
-                f"{self.root} is unfinished: {len(self.parts)} of {self.n_parts} parts",
+                f"{self.place} is unfinished: {len(self.parts)} of {self.n_parts} parts",
                 remedy="run the same harvest again: it goes on from there",
             )
         self.write()
         for file in files:
             file.unlink()
+        if self.far is not None:
+            self.far.remove(names_of_parts(self.far.sizes()))
         self._journal, self.open = None, False
 
     def merge_journals(self) -> list[Path]:
@@ -133,6 +174,10 @@ class Manifest:
         Raises:
             StoreError: a journal is damaged or of another run.
         """
+        if self.far is not None:
+            lines = read_parts(self.far, names_of_parts(self.far.sizes()))
+            self.parts.update(parts_of(lines, self.run, self.far))
+            return []
         files = journals(self.root)
         for file in files:
             self.parts.update(read_journal(file, self.run)[0])
@@ -148,34 +193,73 @@ class Manifest:
             "n_parts": self.n_parts,
             "parts": {str(number): self.parts[number] for number in sorted(self.parts)},
         }
-        write_json(self.root / _NAME, value)
+        if self.far is not None:
+            self.far.write_bytes(_NAME, json_bytes(value))
+        else:
+            write_json(self.root / _NAME, value)
+
+    @property
+    def has_journals(self) -> bool:
+        """Whether journals lie beside the file."""
+        if self.far is not None:
+            return bool(names_of_parts(self.far.sizes()))
+        return bool(journals(self.root))
 
 
-def has_manifest(root: Path) -> bool:
-    """Whether a directory holds a store."""
-    return (root / _NAME).exists()
+def has_manifest(root: str | Path | Remote) -> bool:
+    """Whether there is a store in a directory, or at an address."""
+    place = root if isinstance(root, Remote) else place_of(root)
+    return place.exists(_NAME) if isinstance(place, Remote) else (place / _NAME).exists()
 
 
-def read_manifest(root: str | Path, kind: str = "activations", writer: str = "") -> Manifest:
+def read_manifest(
+    root: str | Path | Remote, kind: str = "activations", writer: str = ""
+) -> Manifest:
     """Read a store's manifest and the journals of a run under way. Nothing is written.
 
     Args:
-        root: its directory.
+        root: its directory or address.
         kind: what it must hold.
         writer: see ``Manifest``.
 
     Raises:
         StoreError: there is none, it or a journal is damaged, or it is of another schema.
+        MachineError: it is far away, and cannot be reached.
     """
-    folder = Path(root)
+    folder = root if isinstance(root, Remote) else place_of(root)
     if not has_manifest(folder):
         raise StoreError(
             f"{folder} holds no store",
             remedy="make one: shiftlens harvest MODEL DATA --words person -o DIR",
         )
-    value = read_json(folder / _NAME)
+    if isinstance(folder, Remote):
+        return _read_far(folder, kind, writer)
+    manifest = _manifest_of(read_json(folder / _NAME), folder, folder, kind)
+    manifest.writer, named = writer, dict(manifest.parts)
+    manifest.merge_journals()
+    # A kill between the last manifest and the removal of its journals leaves what is known already.
+    manifest.open = manifest.parts != named
+    return manifest
+
+
+def _read_far(far: Remote, kind: str, writer: str) -> Manifest:
+    # Objects first: another process that ends the run puts their parts into the manifest.
+    try:
+        lines = read_parts(far, names_of_parts(far.sizes()))
+    except StoreError:  # it does so now: what it takes away is not damaged
+        lines = read_parts(far, names_of_parts(far.sizes()))
+    value = json_of(far.read_bytes(_NAME), f"{far}/{_NAME}")
+    manifest = _manifest_of(value, far.workshop, far, kind)
+    manifest.far, manifest.writer = far, writer
+    parts = manifest.parts | parts_of(lines, manifest.run, far)
+    manifest.parts, manifest.open = parts, parts != manifest.parts
+    return manifest
+
+
+def _manifest_of(value: Any, root: Path, folder: Path | Remote, kind: str) -> Manifest:
+    """What a file holds, without the parts in journals."""
     if not isinstance(value, dict) or value.get("kind") != kind:
-        raise StoreError(f"{folder / _NAME} is not the manifest of a store of {kind}")
+        raise StoreError(f"{folder}/{_NAME} is not the manifest of a store of {kind}")
     if value.get("schema") != SCHEMA:
         raise StoreError(
             f"{folder} is a store of schema {value.get('schema')}",
@@ -184,15 +268,12 @@ def read_manifest(root: str | Path, kind: str = "activations", writer: str = "")
         )
     parts = {int(number): part for number, part in value["parts"].items()}
     known = value["identity"], value["about"], value["n_parts"]
-    manifest = Manifest(folder, *known, parts, kind, writer)
-    named = dict(parts)
-    manifest.merge_journals()
-    # A kill between the last manifest and the removal of its journals leaves what is known already.
-    manifest.open = manifest.parts != named
-    return manifest
+    return Manifest(root, *known, parts, kind)
 
 
-def require_same(found: Mapping[str, Any], wanted: Mapping[str, Any], root: Path) -> None:
+def require_same(
+    found: Mapping[str, Any], wanted: Mapping[str, Any], root: str | Path | Remote
+) -> None:
     """Refuse to go on with a store that another run began.
 
     Raises:

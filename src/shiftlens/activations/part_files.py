@@ -8,10 +8,11 @@ from torch import Tensor
 
 from shiftlens.activations.finite import rows_not_finite
 from shiftlens.core.manifest import replacing_all, sha256_file
+from shiftlens.core.places import Remote
 
 
 def write_part(
-    root: Path,
+    root: Path | Remote,
     number: int,
     rows: Sequence[Mapping[str, Any]],
     tensors: Mapping[str, Tensor],
@@ -21,7 +22,7 @@ def write_part(
     """Write shard and rows, each in one step; they count once the manifest names them.
 
     Args:
-        root: the store's directory.
+        root: the store's directory or address; there, they are put once they are whole here.
         number: of the part.
         rows: the table: a line for each state, and one for each sample without any.
         tensors: the states by name, ``layer.L``: (n, d); none where the part has no states.
@@ -32,18 +33,19 @@ def write_part(
         the part's entry for the manifest.
 
     Raises:
-        MachineError: the disk is full.
+        MachineError: the disk is full, or the place cannot be reached.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
     from safetensors.torch import save_file
 
-    shard, table = root / f"shard-{number:05d}.safetensors", root / f"rows-{number:05d}.parquet"
+    folder = root.workshop if isinstance(root, Remote) else root
+    shard, table = folder / f"shard-{number:05d}.safetensors", folder / f"rows-{number:05d}.parquet"
     with replacing_all(shard, table) as (states, lines):
         save_file(dict(tensors), states)
         pq.write_table(pa.Table.from_pylist(list(rows), schema=_schema()), lines)
     bad = rows_not_finite(tensors)
-    return {
+    entry = {
         "shard": shard.name,
         "rows": table.name,
         "n": sum(row["state"] is not None for row in rows),
@@ -52,6 +54,11 @@ def write_part(
         "quarantine": list(quarantine),
         "sha256": {"shard": sha256_file(shard), "rows": sha256_file(table)},
     }
+    if isinstance(root, Remote):
+        for file in (shard, table):
+            root.put(file, file.name)
+            file.unlink()
+    return entry
 
 
 def _schema() -> Any:

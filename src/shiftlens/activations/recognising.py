@@ -69,7 +69,7 @@ def note_request(out: Path, key: str | None, manifests: Sequence[Manifest]) -> N
     Raises:
         MachineError: the disk is full.
     """
-    if key is None or not all(one.complete for one in manifests):
+    if key is None or not all(one.complete and one.far is None for one in manifests):
         return
     value = {
         "key": key,

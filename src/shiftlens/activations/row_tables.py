@@ -3,11 +3,11 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from sys import intern
 from typing import Any
 
 from shiftlens.core.errors import StoreError
+from shiftlens.core.places import Kept
 
 _SAMPLE = ("sample_id", "image", "prompt", "response", "labels")
 
@@ -39,7 +39,7 @@ class Row:
 class RowTables:
     """The tables of a store, read file by file and only the columns that are asked for."""
 
-    files: tuple[Path, ...]
+    files: tuple[Kept, ...]
 
     def entries(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Every sample and occurrence in order, also those without a state.
@@ -51,7 +51,7 @@ class RowTables:
 
         for file in self.files:
             try:
-                with pq.ParquetFile(file) as table:
+                with pq.ParquetFile(file.here()) as table:
                     found = table.read(columns=list(names))
             except (OSError, ValueError) as error:
                 raise StoreError(f"{file} is missing or damaged ({error})") from error

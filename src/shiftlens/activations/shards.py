@@ -6,7 +6,6 @@ it needs the room, and what is written into it stays in this process.
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from shiftlens.core.errors import StoreError
+from shiftlens.core.places import Kept
 
 Numbers = NDArray[np.int64]
 """Numbers of rows."""
@@ -27,17 +27,18 @@ class Shards:
     """The files of a store that hold rows, in order.
 
     Args:
-        files: each file with the number of its rows.
+        files: each file with the number of its rows; one that is far away is fetched when it is
+            needed.
     """
 
-    def __init__(self, files: Sequence[tuple[Path, int]]) -> None:
-        kept = [(path, n) for path, n in files if n]
-        self.paths = [path for path, _ in kept]
+    def __init__(self, files: Sequence[tuple[Kept, int]]) -> None:
+        kept = [(file, n) for file, n in files if n]
+        self.files = [file for file, _ in kept]
         self.starts: Numbers = np.cumsum([0, *(n for _, n in kept)], dtype=np.int64)
         self._mapped: OrderedDict[tuple[int, str], Tensor] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.files)
 
     def tensor(self, number: int, name: str) -> Tensor:
         """One tensor of one file (m, d), mapped anew: what is written into it nobody else sees.
@@ -45,16 +46,16 @@ class Shards:
         Raises:
             StoreError: the file is missing or damaged, or has not the rows that it should have.
         """
-        path = self.paths[number]
+        file = self.files[number]
         try:
-            with safe_open(path, framework="pt") as shard:
+            with safe_open(file.here(), framework="pt") as shard:
                 states = shard.get_tensor(name)
         except (OSError, SafetensorError) as error:
-            raise StoreError(f"{path} is missing or damaged ({error})") from error
+            raise StoreError(f"{file} is missing or damaged ({error})") from error
         n = int(self.starts[number + 1] - self.starts[number])
         if states.ndim != 2 or len(states) != n:
             raise StoreError(
-                f"{path} is damaged: {name} has the shape {tuple(states.shape)}",
+                f"{file} is damaged: {name} has the shape {tuple(states.shape)}",
                 allowed=f"({n}, width): as many rows as the manifest says",
             )
         return states
@@ -65,7 +66,7 @@ class Shards:
         Raises:
             StoreError: there are no rows, or a file is missing or damaged.
         """
-        if not self.paths:
+        if not self.files:
             raise StoreError("a store without rows has none to give")
         shards = np.searchsorted(self.starts, rows, side="right") - 1
         places = rows - self.starts[shards]
@@ -128,7 +129,7 @@ class Shards:
         states = self._held(number, name)
         if states.dtype != like.dtype or states.shape[1] != like.shape[1]:
             raise StoreError(
-                f"{self.paths[number]} holds {states.dtype} of width {states.shape[1]}",
+                f"{self.files[number]} holds {states.dtype} of width {states.shape[1]}",
                 allowed=f"{like.dtype} of width {like.shape[1]}, as in the other shards",
             )
         return states.view(torch.uint8).numpy()  # NumPy knows no bfloat16

@@ -34,16 +34,21 @@ class ActivationStore:
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
         self._keep: Numbers | None = None
-        parts, root = manifest.ordered(), manifest.root
-        self._shards = Shards([(root / part["shard"], int(part["n"])) for part in parts])
-        self._tables = RowTables(tuple(root / part["rows"] for part in parts))
+        parts = manifest.ordered()
+        self._shards = Shards([(manifest.file(part, "shard"), int(part["n"])) for part in parts])
+        self._tables = RowTables(tuple(manifest.file(part, "rows") for part in parts))
 
     @classmethod
     def open(cls, path: str | Path) -> "ActivationStore":
         """Open a finished store.
 
+        Args:
+            path: its directory, or its address such as ``s3://bucket/run``. Of a store far away,
+                files are fetched once, when they are needed, and checked against the manifest.
+
         Raises:
             StoreError: missing, unfinished, damaged, or of another schema.
+            MachineError: the address cannot be reached.
         """
         manifest = read_manifest(path)
         if not manifest.complete:
@@ -89,8 +94,8 @@ class ActivationStore:
 
     @property
     def path(self) -> Path:
-        """The store's directory."""
-        return self._manifest.root
+        """The store's directory; of an address, what ``open`` takes as well."""
+        return Path(str(self._manifest.place))
 
     @property
     def site(self) -> Site:
@@ -169,6 +174,18 @@ class ActivationStore:
                     remedy="ask each of the stores that were concatenated",
                 )
         return found
+
+    def entries(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Columns of the tables of the whole store, as they were written: for every state a line,
+        and for every sample without one.
+
+        Args:
+            names: of the columns, see ``docs/formats/store.md``.
+
+        Raises:
+            StoreError: a table is missing or damaged.
+        """
+        return self._tables.entries(names)
 
     def label(self, name: str) -> list[Any]:
         """One label of every row's sample.

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from shiftlens.activations.journal import journals
 from shiftlens.activations.manifest import Manifest, has_manifest, read_manifest, require_same
 from shiftlens.core.errors import DataError
 from shiftlens.core.locking import briefly_locked, locked, remove_locks
@@ -32,7 +31,7 @@ def being_written(
     """
     fresh = [make() for make in wanted]
     found = [_known(one) for one in fresh]
-    if all(one is not None and is_whole(one) and not journals(one.root) for one in found):
+    if all(one is not None and is_whole(one) and not one.has_journals for one in found):
         # Nothing is written: a finished store may lie where nobody may write.
         yield [one for one in found if one is not None]
         return
@@ -74,10 +73,10 @@ def check_share(share: Share | None) -> Share:
 
 def _known(wanted: Manifest) -> Manifest | None:
     """The manifest on the disk, if there is one and it is of the same run."""
-    if not has_manifest(wanted.root):
+    if not has_manifest(wanted.place):
         return None
-    found = read_manifest(wanted.root, wanted.kind)
-    require_same(found.identity, wanted.identity, wanted.root)
+    found = read_manifest(wanted.place, wanted.kind)
+    require_same(found.identity, wanted.identity, wanted.place)
     return found
 
 
@@ -98,10 +97,10 @@ def _begun(wanted: Manifest, share: Share) -> Manifest:
 def _conclude(manifest: Manifest) -> None:
     """Finish a store whose parts are all there, whoever added them."""
     with briefly_locked(manifest.root):
-        found = read_manifest(manifest.root, manifest.kind)
+        found = read_manifest(manifest.place, manifest.kind)
         if len(found.parts) == found.n_parts:
             remove_leftovers(found.root)
-            if found.open or journals(found.root):  # also what a kill left behind a finished one
+            if found.open or found.has_journals:  # also what a kill left behind a finished one
                 found.finish()
             remove_locks(found.root)
     manifest.parts, manifest.open = found.parts, found.open

@@ -209,9 +209,12 @@ def _samples(
     data: str, out: Path, n: int | None, seed: int, prompt: str | None, rows: Rows
 ) -> "Samples":
     from shiftlens.cli.diff_inputs import samples_of
+    from shiftlens.core.places import Remote, place_of
     from shiftlens.data.sources import is_provided
 
-    return samples_of(data, out, n or _DRAWN if is_provided(data) else n, seed, prompt, rows)
+    place = place_of(out)  # pictures that are drawn stay on this machine
+    here = place.workshop if isinstance(place, Remote) else place
+    return samples_of(data, here, n or _DRAWN if is_provided(data) else n, seed, prompt, rows)
 
 
 def _models(name: str, adapter: str | None, tuned: str | None, **place: Any) -> "tuple[Model, ...]":

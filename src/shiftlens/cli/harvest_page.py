@@ -89,7 +89,7 @@ def print_cost(found: dict[str, Any], *, as_json: bool) -> None:
 def described(store: "Manifest") -> dict[str, Any]:
     """What a store holds, as JSON."""
     return {
-        "store": str(store.root),
+        "store": str(store.place),
         "complete": store.complete,
         "parts": [len(store.parts), store.n_parts],
         "model": store.about.get("model"),
@@ -99,7 +99,7 @@ def described(store: "Manifest") -> dict[str, Any]:
         "samples": store.counts,
         "not_finite": store.not_finite,
         "quarantine": store.quarantine,
-        "bytes": sum(one.stat().st_size for one in store.root.iterdir() if one.is_file()),
+        "bytes": store.size(),
         "fingerprint": store.fingerprint if store.complete else None,
     }
 
@@ -113,7 +113,7 @@ def print_unfinished(stores: "Sequence[Manifest]", part: str) -> None:
     out = console()
     for store in stores:
         done = f"{len(store.parts)} of {store.n_parts} parts, {_rows(store)} states so far"
-        out.print(f"share {part} is done: {store.root} has {done}", markup=False, soft_wrap=True)
+        out.print(f"share {part} is done: {store.place} has {done}", markup=False, soft_wrap=True)
     out.print("  next   run the other shares, anywhere; the last one to end finishes the store")
 
 
@@ -150,7 +150,7 @@ def print_stores(stores: "Sequence[Manifest]", *, model: str | None) -> None:
     out.print()
     for one in found:
         out.print(f"  store  {one['store']}", markup=False, soft_wrap=True)
-    out.print(f"  next   {_next(stores[0].root, site.layers, model)}", markup=False, soft_wrap=True)
+    out.print(f"  next   {_next(stores[0], site.layers, model)}", markup=False, soft_wrap=True)
 
 
 def _print_not_finite(found: dict[str, Any]) -> None:
@@ -168,8 +168,8 @@ def _print_quarantine(quarantine: Sequence[dict[str, str]]) -> None:
     console().print(text, markup=False, soft_wrap=True)
 
 
-def _next(store: Path, layers: Sequence[int], model: str | None) -> str:
-    words = ["shiftlens", "learn", str(store), "--k", "5,10,20,40"]
+def _next(store: "Manifest", layers: Sequence[int], model: str | None) -> str:
+    words = ["shiftlens", "learn", str(store.place), "--k", "5,10,20,40"]
     if len(layers) > 1:
         words += ["--layer", str(layers[-1])]
     return shlex.join([*words, *(["--model", model] if model else [])])

@@ -14,6 +14,7 @@ from shiftlens.activations.info import info, states_bytes, stores_in
 from shiftlens.activations.manifest import read_manifest
 from shiftlens.core.errors import StoreError
 from shiftlens.core.manifest import read_json, write_json
+from shiftlens.core.places import Kept
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_a_head_is_what_safetensors_reads(tmp_path: Path, dtype: torch.dtype) ->
     save_file(
         {"layer.0": torch.ones(3, 5, dtype=dtype), "b": torch.ones(2)}, file, metadata={"x": "y"}
     )
-    head = read_head(file)
+    head = read_head(Kept(tmp_path, file.name, ""))
     assert {name: one.shape for name, one in head.tensors.items()} == {
         name: tuple(one.shape) for name, one in load_file(file).items()
     }
@@ -79,7 +80,7 @@ def test_a_head_is_what_safetensors_reads(tmp_path: Path, dtype: torch.dtype) ->
 def test_a_damaged_head_is_named(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "one.safetensors").write_bytes(data)
     with pytest.raises(StoreError, match=r"one.safetensors is missing or damaged"):
-        read_head(tmp_path / "one.safetensors")
+        read_head(Kept(tmp_path, "one.safetensors", ""))
 
 
 def test_the_first_shard_is_the_one_that_is_asked(root: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from tests.builders import build_store
 
-from shiftlens.activations import verifying
+from shiftlens.activations import examining
 from shiftlens.activations.manifest import read_manifest
 from shiftlens.activations.store import ActivationStore
 from shiftlens.activations.verifying import Verification, verify
@@ -104,7 +104,7 @@ def test_a_cut_is_told_in_bytes(root: Path) -> None:
 @pytest.mark.parametrize("step", [1, 24, 2**22])
 def test_shares_of_nan_and_infinity(root: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """However few numbers are looked at together; both in one state count it once."""
-    monkeypatch.setattr(verifying, "_AT_ONCE", step)
+    monkeypatch.setattr(examining, "_AT_ONCE", step)
     states = torch.zeros(10, 8)
     states[0, 0], states[0, 1], states[7, :3] = float("nan"), float("inf"), -float("inf")
     save_file({"layer.2": states, "layer.5": torch.ones(10, 8)}, root / "shard-1.safetensors")

@@ -15,7 +15,7 @@ from shiftlens.activations.words.matching import (
     forms_of,
 )
 from shiftlens.activations.words.near_words import NearWord, near_words
-from shiftlens.core.errors import SiteError, StoreError
+from shiftlens.core.errors import SiteError
 
 NOT_SAID = "not said"
 CUT_BEFORE = "cut by the token limit, not said before"
@@ -182,19 +182,8 @@ class MatchReport:
 
 def _entries(store: ActivationStore) -> list[dict[str, Any]]:
     """One entry a kept state, and one for each sample without any."""
-    import pyarrow.parquet as pq
-
-    from shiftlens.activations.manifest import read_manifest
-
     names = ["sample_id", "prompt", "response", "truncated", "status", "word", "state"]
-    entries: list[dict[str, Any]] = []
-    for part in read_manifest(store.path).ordered():
-        file = store.path / part["rows"]
-        try:
-            entries += pq.read_table(file, columns=names).to_pylist()
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{file} is missing or damaged ({error})") from error
-    return entries
+    return list(store.entries(names))
 
 
 def _grouped(forms: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
