@@ -31,6 +31,8 @@ class Columns:
         leaves: whether a picture's path may lead out of the table's folder.
         unpacked: the folder that pictures which stand in the table itself are written to; ``None``
             refuses them.
+        apart: a folder that they may not be written into: with pictures in it, it would be read as
+            a folder of pictures the next time.
 
     Raises:
         DataError: one of our names that does not exist, or one column for two of them.
@@ -41,6 +43,7 @@ class Columns:
     text: bool = False
     leaves: bool = False
     unpacked: Path | None = None
+    apart: Path | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.names, Mapping):
@@ -163,6 +166,12 @@ class Columns:
                 f"{where}: the picture stands in the table itself",
                 allowed="paths of pictures, or a folder that they are written to",
                 remedy='say where: read(source, unpack="runs/pictures")',
+            )
+        if self.apart is not None and self.unpacked.is_relative_to(self.apart):
+            raise DataError(
+                f"{where}: the picture stands in the table, and would go into {self.unpacked}, "
+                "inside the folder that is read",
+                remedy="write it, or the run's results, outside of that folder",
             )
         return unpack(data, self.unpacked)
 

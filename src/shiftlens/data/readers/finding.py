@@ -83,7 +83,7 @@ def shards_at(
     parts = shards_of(whole)
     if not parts:
         return None
-    meaning = Columns(columns or {}, unpacked=_place(unpack))
+    meaning = Columns(columns or {}, unpacked=_place(unpack), apart=whole)
     rows = partial(shard_rows, parts)
     return Source(rows, meaning, whole, whole.name, True, partial(rows, light=True))
 

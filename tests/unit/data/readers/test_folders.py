@@ -112,7 +112,7 @@ def test_splits_of_shards_keep_their_rows_apart(tmp_path: Path) -> None:
 
 
 def test_files_that_do_not_belong_together_are_not_joined(tmp_path: Path) -> None:
-    root = _shards(tmp_path, "a.parquet")
+    root = _shards(tmp_path / "set", "a.parquet")
     pq.write_table(pa.table({"answer": ["x"]}), root / "b.parquet")
     with pytest.raises(DataError, match=r"b.parquet has other columns than a.parquet") as caught:
         read(root, columns=_NAMES, unpack=tmp_path / "p")
@@ -120,6 +120,15 @@ def test_files_that_do_not_belong_together_are_not_joined(tmp_path: Path) -> Non
     pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=["x", "x"]), root / "b.parquet")
     with pytest.raises(DataError, match="two columns 'x'"):
         read(root / "b.parquet")
+
+
+def test_pictures_are_not_unpacked_into_what_is_read(tmp_path: Path) -> None:
+    """It would be a folder of pictures the next time."""
+    root = _shards(tmp_path / "set", "a.parquet")
+    with pytest.raises(DataError, match=r"row 1 of a.parquet: .*inside the folder that is read"):
+        read(root, columns=_NAMES, unpack=root / "run" / "pictures")
+    assert not (root / "run").exists()
+    assert len(read(root, columns=_NAMES, unpack=tmp_path / "settings")) == 2
 
 
 def test_pictures_come_before_shards(tmp_path: Path) -> None:
