@@ -22,6 +22,7 @@ from shiftlens.activations.importing.importing import import_features
 from shiftlens.activations.selections.imported import Imported
 from shiftlens.activations.selections.mean import Mean
 from shiftlens.activations.selections.selection import Said
+from shiftlens.concepts.grounding.explaining.fitting import require_model
 from shiftlens.core.errors import DataError, MismatchError, SiteError
 from shiftlens.data.sample import Sample
 from shiftlens.models.claims import is_unknown
@@ -272,6 +273,8 @@ def test_without_weights_nothing_passes_for_the_model(
     with pytest.raises(MismatchError, match="nobody said which weights"):
         with sl.steer(base, vector):
             pass
+    with pytest.raises(MismatchError, match="nobody said which weights"):
+        require_model(concepts, base)
     settings = tmp_path / "settings"
     settings.mkdir()
     for one in tiny_path.iterdir():
