@@ -10,7 +10,8 @@ from markupsafe import Markup
 from shiftlens.playground import shelves
 from shiftlens.playground.markup import notice, text
 from shiftlens.playground.shown import Shown
-from shiftlens.playground.steering_page import SteeringPage
+from shiftlens.playground.steering_page import SteeringPage, number_of
+from shiftlens.playground.strips import CHOOSE
 
 _FONTS = ["system-ui", "Segoe UI", "Roboto", "Noto Sans", "DejaVu Sans", "sans-serif"]
 _MONO = ["ui-monospace", "DejaVu Sans Mono", "monospace"]
@@ -26,11 +27,11 @@ def build(shown: Shown) -> "gr.Blocks":
         if shown.library.empty:
             gr.HTML(shelves.empty(shown.library), elem_classes="sl")
         else:
-            with gr.Tabs():
-                with gr.Tab("Steer"):
-                    _steer(shown)
-                with gr.Tab("Concepts"):
-                    _concepts(shown)
+            with gr.Tabs() as tabs:
+                with gr.Tab("Steer", id="steer"):
+                    direction = _steer(shown)
+                with gr.Tab("Concepts", id="concepts"):
+                    _concepts(shown, direction, tabs)
                 with gr.Tab("This run"):
                     gr.HTML(_contents(shown), elem_classes="sl")
     # Everything from here is on this machine: no queue of anybody else, no open back door.
@@ -65,7 +66,8 @@ def _head(shown: Shown) -> Markup:
     ).format(text(shown.library.root.name), model)
 
 
-def _steer(shown: Shown) -> None:
+def _steer(shown: Shown) -> Any:
+    """The page to steer on, or why there is none; its choice of a direction, if there is one."""
     if shown.desk is None:
         said = notice(
             "No model is loaded, so nothing can be steered.",
@@ -78,13 +80,13 @@ def _steer(shown: Shown) -> None:
             "the model that it was found in and no other.",
         )
     else:
-        SteeringPage(shown).build()
-        return
+        return SteeringPage(shown).build()
     gr.HTML(said, elem_classes="sl")
+    return None
 
 
-def _concepts(shown: Shown) -> None:
-    library = shown.library
+def _concepts(shown: Shown, direction: Any, tabs: Any) -> None:
+    library, offered = shown.library, list(shown.directions)
     titles = [*library.found.shifts, *library.found.concepts]
     if not titles:
         gr.HTML(notice("No concepts in this run:", "run shiftlens learn, or shiftlens diff."))
@@ -93,13 +95,20 @@ def _concepts(shown: Shown) -> None:
         titles, value=titles[0], label="Set of concepts", elem_id="set",
         info="Saved concepts, and comparisons of two models",
     )  # fmt: skip
-    page = gr.HTML(
-        shelves.concepts(library, titles[0], shown.thumbnails), elem_classes="sl", elem_id="cards"
-    )
-    chosen.change(
-        lambda title: shelves.concepts(library, str(title), shown.thumbnails), chosen, page,
-        api_visibility="private",
-    )  # fmt: skip
+
+    def cards(title: str) -> Markup:
+        return shelves.concepts(library, str(title), shown.thumbnails, offered)
+
+    def steer_with(event: gr.EventData) -> tuple[Any, Any]:
+        at = number_of(event, len(offered))
+        if at is None:
+            return gr.skip(), gr.skip()
+        return offered[at], gr.update(selected="steer")
+
+    page = gr.HTML(cards(titles[0]), elem_classes="sl", elem_id="cards", js_on_load=CHOOSE)
+    chosen.change(cards, chosen, page, api_visibility="private")
+    if direction is not None:
+        page.click(steer_with, None, [direction, tabs], api_visibility="private")
 
 
 def _contents(shown: Shown) -> Markup:

@@ -26,7 +26,6 @@ _POLICY = (
     "base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
 _HEADERS = (
-    (b"content-security-policy", _POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -73,11 +72,11 @@ class Doors:
         headers = {name.decode("latin-1"): value for name, value in scope["headers"]}
         problem = self._stranger(headers) or self._too_large(headers)
         if problem:
-            await _say(send, *problem)
+            await refuse(send, *problem)
         elif self.token is not None and not self._knows(headers):
             await self._ask(scope, send)
         else:
-            await self.app(scope, self._counted(receive), _sealed(send))
+            await self.app(scope, self._counted(receive), _sealed(send, _policy(scope["path"])))
 
     def _stranger(self, headers: Mapping[str, bytes]) -> tuple[int, str] | None:
         """Refuse other names for this machine, and pages of other sites that call it."""
@@ -134,10 +133,10 @@ class Doors:
             place = "/" + quote(scope["path"].lstrip("/\\")) + (f"?{rest}" if rest else "")
             cookie = f"{_COOKIE}={self._mark}; Path=/; HttpOnly; SameSite=Strict"
             moved = [(b"location", place.encode("latin-1")), (b"set-cookie", cookie.encode())]
-            await _say(send, 303, "", headers=moved)
+            await refuse(send, 303, "", headers=moved)
             return
         wrong = '<p class="bad" role="alert">That is not the token.</p>' if given else ""
-        await _say(send, 401, _LOGIN.replace("MESSAGE", wrong), kind=b"text/html; charset=utf-8")
+        await refuse(send, 401, _LOGIN.replace("MESSAGE", wrong), kind=b"text/html; charset=utf-8")
 
 
 def _name(host: str) -> str:
@@ -145,20 +144,26 @@ def _name(host: str) -> str:
     return urlsplit(f"//{host}").hostname or ""
 
 
-def _sealed(send: Send) -> Send:
+def _policy(path: str) -> str:
+    """Uploads are files of strangers: a browser that opens one alone runs nothing in it."""
+    return "default-src 'none'; sandbox" if path.startswith("/gradio_api/file") else _POLICY
+
+
+def _sealed(send: Send, policy: str = _POLICY) -> Send:
     """Every answer tells the browser what may be done with it."""
+    sealed = ((b"content-security-policy", policy.encode()), *_HEADERS)
 
     async def sealing(message: Mapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            ours = {name for name, _ in _HEADERS}
+            ours = {name for name, _ in sealed}
             kept = [one for one in message.get("headers", ()) if one[0].lower() not in ours]
-            message = {**message, "headers": [*kept, *_HEADERS]}
+            message = {**message, "headers": [*kept, *sealed]}
         await send(message)
 
     return sealing
 
 
-async def _say(
+async def refuse(
     send: Send,
     status: int,
     body: str,
@@ -166,9 +171,10 @@ async def _say(
     kind: bytes = b"text/plain; charset=utf-8",
     headers: list[tuple[bytes, bytes]] | None = None,
 ) -> None:
+    """Answer a request here, with a sentence."""
     content = body.encode()
-    sealed = _sealed(send)
+    sealing = _sealed(send)
     fixed = [(b"content-type", kind), (b"content-length", str(len(content)).encode())]
     start = {"type": "http.response.start", "status": status, "headers": [*fixed, *(headers or [])]}
-    await sealed(start)
-    await sealed({"type": "http.response.body", "body": content})
+    await sealing(start)
+    await sealing({"type": "http.response.body", "body": content})

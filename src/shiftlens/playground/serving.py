@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import shiftlens as sl
+from shiftlens.playground.corridor import Corridor
 from shiftlens.playground.desk import Desk
 from shiftlens.playground.doors import LOOPBACK, Doors
 from shiftlens.playground.library import Library
@@ -94,8 +95,13 @@ def prepare(
     return Shown.of(library, Desk(loaded), named, adapter, limits)
 
 
-def application(shown: Shown, address: Address) -> Any:
+def application(shown: Shown, address: Address, folder: Path) -> Any:
     """The whole server as an ASGI application.
+
+    Args:
+        shown: what is shown.
+        address: where, and to whom.
+        folder: for uploads; nothing else may lie in it.
 
     Raises:
         ShiftLensError: the extra ``app`` is not installed.
@@ -103,6 +109,7 @@ def application(shown: Shown, address: Address) -> Any:
     # Before the framework is imported: it asks nobody, and tells nobody.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
     try:
         import gradio as gr
         from fastapi import FastAPI
@@ -132,7 +139,7 @@ def application(shown: Shown, address: Address) -> Any:
         **looks(),
     )
     most = shown.limits.upload_bytes + _SLACK
-    return Doors(inner, address.token, address.hosts, most)
+    return Doors(Corridor(inner, folder), address.token, address.hosts, most)
 
 
 def serve(shown: Shown, address: Address, *, ready: Callable[[str], object]) -> None:
@@ -148,8 +155,7 @@ def serve(shown: Shown, address: Address, *, ready: Callable[[str], object]) -> 
     """
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="shiftlens-serve-"))
-        os.environ["GRADIO_TEMP_DIR"] = folder
-        app = application(shown, address)
+        app = application(shown, address, Path(folder))
         import uvicorn
 
         sock = _listen(address)

@@ -34,16 +34,22 @@ def empty(library: Library) -> Markup:
     )
 
 
-def concepts(library: Library, title: str, thumbnails: Thumbnails) -> Markup:
+def concepts(
+    library: Library, title: str, thumbnails: Thumbnails, offered: Sequence[str] = ()
+) -> Markup:
     """All concepts of one set as cards; of a shift, with what became of each.
 
     Args:
         library: the run.
         title: path of concepts or of a shift, relative to the run.
         thumbnails: of its pictures.
+        offered: keys of the directions that can be steered with, in order.
     """
     if title in library.found.shifts:
-        return _shift(library, library.found.shifts[title], thumbnails)
+        numbers = {key: at for at, key in enumerate(offered)}
+        keys = [f"shift:{at}:{title}" for at in range(len(library.found.shifts[title]))]
+        buttons = [_button(numbers[key]) if key in numbers else Markup("") for key in keys]
+        return _shift(library, library.found.shifts[title], thumbnails, buttons)
     found = library.found.concepts.get(title)
     if found is None:
         return notice("This set of concepts is not in the run.")
@@ -81,11 +87,24 @@ def _card(
     ).format(index, share, 100 * share, _words(words), _pictures(library, found, index, thumbnails))
 
 
-def _shift(library: Library, shift: "sl.ConceptShift", thumbnails: Thumbnails) -> Markup:
+def _button(number: int) -> Markup:
+    return Markup(
+        '<button type="button" class="steer-with" data-at="{}">Steer with this shift</button>'
+    ).format(number)
+
+
+def _shift(
+    library: Library,
+    shift: "sl.ConceptShift",
+    thumbnails: Thumbnails,
+    buttons: Sequence[Markup],
+) -> Markup:
     """What became of every concept of the base model, the most changed first."""
     changes = sorted(shift.changes(), key=lambda one: -one.magnitude)
     longest = max((one.magnitude for one in changes), default=0.0) or 1.0
-    cards = [_change(library, shift, one, longest, thumbnails) for one in changes]
+    cards = [
+        _change(library, shift, one, longest, thumbnails, buttons[one.index]) for one in changes
+    ]
     lead = Markup(
         '<p class="lead">Concepts of the base model, and what they are after fine-tuning; the '
         "longest shift first.</p>"
@@ -94,7 +113,12 @@ def _shift(library: Library, shift: "sl.ConceptShift", thumbnails: Thumbnails) -
 
 
 def _change(
-    library: Library, shift: "sl.ConceptShift", one: Any, longest: float, thumbnails: Thumbnails
+    library: Library,
+    shift: "sl.ConceptShift",
+    one: Any,
+    longest: float,
+    thumbnails: Thumbnails,
+    button: Markup,
 ) -> Markup:
     before = one.contrastive_base or one.words_base
     after = one.contrastive_tuned or one.words_tuned
@@ -103,7 +127,8 @@ def _change(
         'samples</span></header><div class="meter tuned" title="Length of the shift, beside the '
         'longest"><i style="width:{:.0f}%"></i></div><dl class="sides"><dt>Base says</dt>'
         "<dd>{}</dd><dt>Tuned says</dt><dd>{}</dd></dl>{}"
-        '<p class="soft">Shift of length {:.1f}{}; {:.0%} of its words are shared.</p></article>'
+        '<p class="soft">Shift of length {:.1f}{}; {:.0%} of its words are shared.</p>'
+        "{}</article>"
     ).format(
         one.index,
         one.share,
@@ -115,6 +140,7 @@ def _change(
         # Not defined for a concept of one sample.
         "" if one.consistency != one.consistency else f"; samples agree by {one.consistency:+.2f}",
         one.overlap,
+        button,
     )
 
 

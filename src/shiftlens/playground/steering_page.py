@@ -62,8 +62,12 @@ class SteeringPage:
         self._desk = shown.desk
         self._first = next(iter(shown.directions.values()))
 
-    def build(self) -> None:
-        """Place everything, inside the tab that is open."""
+    def build(self) -> Any:
+        """Place everything, inside the tab that is open.
+
+        Returns:
+            the choice of a direction.
+        """
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
                 given = self._question()
@@ -73,6 +77,7 @@ class SteeringPage:
             with gr.Column(scale=7, min_width=320):
                 seen = self._answers()
         self._asking(given, ask, stop, seen)
+        return given.direction
 
     def _question(self) -> Given:
         start, shown, asked = self._start()
@@ -187,17 +192,18 @@ class SteeringPage:
 
     def _asking(self, given: Given, ask: Any, stop: Any, seen: dict[str, Any]) -> None:
         outputs = [seen[name] for name in ("unsteered", "steered", "told", "said")]
-        kept = [seen["word"], seen["code"], seen["saved"]]
+        kept = [seen["code"], seen["saved"]]
         one: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": ONE_AT_A_TIME}
+        sets = [seen["said"], seen["which"], seen["concepts"]]
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         running = gr.on(
             [ask.click, given.prompt.submit], self.answer, given.every(), [*outputs, *kept],
-            show_progress="minimal", api_name="answer", **one,
+            show_progress="minimal", scroll_to_output=True, api_name="answer", **one,
         )  # fmt: skip
+        running.then(self.words, sets, seen["word"], **quiet)
         stop.click(None, None, None, cancels=[running], api_visibility="private")
-        seen["which"].change(
-            self.words, [seen["said"], seen["which"]], seen["word"], show_progress="hidden",
-            api_visibility="private",
-        )  # fmt: skip
+        for one_of_them in (seen["which"], seen["concepts"]):
+            one_of_them.change(self.words, sets, seen["word"], **quiet)
         seen["look"].click(
             self.explain,
             [*given.every(), seen["said"], seen["which"], seen["word"], seen["concepts"],
@@ -209,7 +215,7 @@ class SteeringPage:
 
     def choose_example(self, event: gr.EventData) -> tuple[Any, ...]:
         """A picture of the run, and what the run asked about it."""
-        at = _number(event, len(self._shown.library.examples))
+        at = number_of(event, len(self._shown.library.examples))
         if at is None:
             return (gr.skip(),) * 4
         one = self._shown.library.examples[at]
@@ -225,7 +231,7 @@ class SteeringPage:
 
     def choose_direction(self, event: gr.EventData) -> Any:
         """A direction by its picture."""
-        at = _number(event, len(self._shown.directions))
+        at = number_of(event, len(self._shown.directions))
         return gr.skip() if at is None else list(self._shown.directions)[at]
 
     def show_direction(self, key: str) -> tuple[Any, ...]:
@@ -237,7 +243,7 @@ class SteeringPage:
 
     def answer(self, *given: Any) -> Generator[tuple[Any, ...]]:
         """Both answers as they are written, then the receipt and what is kept."""
-        idle = (gr.skip(),) * 3
+        idle = (gr.skip(),) * 2
         try:
             setting, picture = self._setting(*given)
             waiting = answer("Unsteered", "", going=True), answer("Steered", None)
@@ -248,7 +254,7 @@ class SteeringPage:
                 yield (
                     answer("Unsteered", moment.unsteered.strip(), going=not done),
                     answer("Steered", moment.steered, going=done and moment.receipt is None),
-                    *(gr.skip(),) * 5,
+                    *(gr.skip(),) * 4,
                 )
                 last = moment
             before, after = last.unsteered, last.steered or ""
@@ -257,7 +263,6 @@ class SteeringPage:
                 answer("Steered", after, other=before),
                 receipt(last.receipt),
                 (before, after),
-                self.words((before, after), "Unsteered"),
                 setting.to_python(),
                 download("setting.zip", setting.archive(picture), "Download this setting (zip)"),
             )
@@ -265,10 +270,13 @@ class SteeringPage:
             blank = answer("Unsteered", None), answer("Steered", None)
             yield (*blank, refused(error), ("", ""), *idle)
 
-    def words(self, said: tuple[str, str], which: str) -> Any:
-        """The words of an answer, to choose from."""
+    def words(self, said: tuple[str, str], which: str, name: str | None) -> Any:
+        """The words of an answer to choose from; first one that the concepts were learned at."""
         each = list(dict.fromkeys(_WORD.findall(said[which == "Steered"])))
-        return gr.update(choices=each, value=each[-1] if each else None)
+        found = self._shown.library.grounded.get(name or "")
+        learned = found.site.describe()["tokens"].get("words", ()) if found is not None else ()
+        first = next((one for one in each if one.lower() in learned), each[-1] if each else None)
+        return gr.update(choices=each, value=first)
 
     def explain(self, *given: Any) -> Any:
         """One word of an answer in concepts."""
@@ -346,7 +354,7 @@ def _path_of(payload: Any) -> str | None:
     return payload.path if payload is not None and payload.path else None
 
 
-def _number(event: gr.EventData, below: int) -> int | None:
+def number_of(event: gr.EventData, below: int) -> int | None:
     """The number of what was clicked; ``None`` where there is no such thing."""
     at = getattr(event, "at", None)
     return at if isinstance(at, int) and 0 <= at < below else None

@@ -11,7 +11,7 @@ element.addEventListener('click', event => {
   if (button) trigger('click', {at: Number(button.dataset.at)});
 });
 """
-"""Script of a strip: tells the number of the button that was pressed."""
+"""Script of whatever holds numbered buttons: tells the number of the one that was pressed."""
 
 
 def examples_strip(shown: Shown, chosen: int | None = None) -> Markup:

@@ -69,7 +69,7 @@ def test_without_the_extra_one_sentence_says_how_to_get_it(
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ShiftLensError, match=r"needs gradio.*\n.*shiftlens\[app\]"):
-        application(prepare(tmp_path), Address())
+        application(prepare(tmp_path), Address(), tmp_path)
 
 
 def test_the_verb_says_what_is_wrong_in_one_sentence(
