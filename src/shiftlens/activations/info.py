@@ -29,6 +29,7 @@ class StoreInfo:
         state_bytes: of the numbers alone, see ``states_bytes``.
         bytes: of all files there.
         samples: how many ``matched``, ``missed`` and ``failed``.
+        not_finite: states that hold NaN or infinity.
         quarantined: samples that could not be read, or lack what the site names.
         identity: what decides the numbers: model, data, site, text, options.
         about: names and versions, for people.
@@ -46,6 +47,7 @@ class StoreInfo:
     state_bytes: int
     bytes: int
     samples: dict[str, int]
+    not_finite: int
     quarantined: int
     identity: dict[str, Any]
     about: dict[str, Any]
@@ -101,6 +103,7 @@ def info(path: str | Path | Remote) -> StoreInfo:
         state_bytes=states_bytes(rows, len(layers), d or 0, dtype),
         bytes=manifest.size(),
         samples=manifest.counts,
+        not_finite=manifest.not_finite,
         quarantined=len(manifest.quarantine),
         identity=manifest.identity,
         about=manifest.about,

@@ -43,10 +43,13 @@ def samples_of(
 
     Raises:
         DataError: there is nothing to read.
+        StoreError: ``out`` is an address.
     """
+    from shiftlens.core.places import require_here
     from shiftlens.data.reading import read
     from shiftlens.data.sources import is_provided, provided_samples
 
+    require_here(out, "pictures, or a run,")
     chosen: dict[str, Any] = {"prompt": prompt, "where": rows.where, "columns": rows.columns}
     if not is_provided(source):
         unpack = out / "data" / "pictures"

@@ -40,6 +40,8 @@ def _lines(one: "StoreInfo") -> Iterator[tuple[str, str]]:
     yield "site", _site(one.identity["site"]["tokens"])
     samples = ", ".join(f"{n:,} {name}" for name, n in one.samples.items())
     yield "samples", f"{samples}; {one.quarantined:,} set aside"
+    if one.not_finite:
+        yield "not finite", f"{one.not_finite:,} states hold NaN or infinity"
     yield "on disk", f"{size_text(one.bytes)}, {size_text(one.state_bytes)} of them states"
     whole = one.complete or one.bytes_in_the_end is None
     rest = "" if whole else f", {size_text(one.bytes_in_the_end or 0)} in the end at this rate"

@@ -46,6 +46,14 @@ def test_an_unfinished_store(root: Path) -> None:
     assert found.bytes_in_the_end == round(found.bytes * 3 / 2)
 
 
+def test_states_that_are_not_finite_are_counted(root: Path) -> None:
+    assert info(root).not_finite == 0
+    manifest = read_manifest(root)
+    manifest.parts[0]["not_finite"], manifest.parts[2]["not_finite"] = 3, 4
+    manifest.write()
+    assert info(root).not_finite == 7
+
+
 def test_before_the_first_part(root: Path) -> None:
     manifest = read_manifest(root)
     manifest.parts.clear()

@@ -86,6 +86,16 @@ def test_a_store_of_another_version(run: Path, capsys: pytest.CaptureFixture[str
     assert "is a store of schema 2" in capsys.readouterr().out
 
 
+def test_a_run_is_not_written_to_an_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = ["--out", "s3://bucket/run"]
+    assert run_app(["diff", "world:base", "world:places", "world:people", *out]) == 2
+    assert "cannot be written to s3:/bucket/run" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for verb in ("info", "verify"):
         assert run_app(["store", verb, str(tmp_path)]) == 2
