@@ -83,6 +83,7 @@ def is_alive(pid: int) -> bool:
 class Child:
     """A forked process that works on a directory; its errors go to a file beside it."""
 
+    scene: Scene
     work: Callable[[Path], object]
     out: Path
     prepare: Callable[[], None] = _nothing
@@ -101,7 +102,7 @@ class Child:
         try:
             os.setpgid(0, 0)
             sys.stderr = self.errors.open("w")
-            self.phase.watch()
+            self.phase.watch(parts=not self.scene.workers)
             self.prepare()
             self.work(self.out)
             self.phase.set("ended")
@@ -208,7 +209,7 @@ class Killer:
     def _undisturbed(self, scene: Scene, out: Path) -> float:
         """Run a scene to its end; how many seconds it takes on the slow disk."""
         began = time.monotonic()
-        children = [Child(work, out, _slow_disk).start() for work in scene.work]
+        children = [Child(scene, work, out, _slow_disk).start() for work in scene.work]
         codes = [child.wait() for child in children]  # all of them, before anything is said
         if any(codes):
             raise RuntimeError(f"{scene.name} fails by itself: {children[0].told()}")
@@ -216,7 +217,7 @@ class Killer:
 
     def _kill(self, scene: Scene, out: Path, after: float) -> None:
         """Start all processes, kill one or all after a share of their time, await the others."""
-        children = [Child(work, out, self._slowly).start() for work in scene.work]
+        children = [Child(scene, work, out, self._slowly).start() for work in scene.work]
         together = len(children) > 1 and self.random.random() < 0.3
         victims = children if together else [self.random.choice(children)]
         time.sleep(after * self._seconds[scene.name])
@@ -252,7 +253,7 @@ class Killer:
         self.prepare()
 
     def _finish(self, scene: Scene, out: Path) -> None:
-        children = [Child(work, out, self.prepare).start() for work in scene.work]
+        children = [Child(scene, work, out, self.prepare).start() for work in scene.work]
         for child in children:
             if child.wait():
                 self._fault(scene, out, f"the last run ended with {child.told()}")

@@ -47,9 +47,15 @@ class Phase:
         """Note where this process is."""
         self._shared[0] = NAMES.index(name)
 
-    def watch(self) -> None:
-        """Note, from now on and in this process, which of the watched functions it is in."""
+    def watch(self, *, parts: bool) -> None:
+        """Note, from now on and in this process, which of the watched functions it is in.
+
+        Args:
+            parts: also of those that do a part; not where they are sent to other processes.
+        """
         for owner, function, name in _WATCHED:
+            if name in ("model", "files") and not parts:
+                continue
             setattr(owner, function, self._noting(getattr(owner, function), name))
 
     def _noting(self, real: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -195,12 +195,13 @@ def _examine_kind(file: Kept, layer: int, states: Tensor, counts: Counts) -> Ite
 
 def _examine_rows(file: Kept, path: Path, n: int) -> Iterator[Fault]:
     """Whether a table has one line for each state, in their order."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as table:
             lines = table.read(columns=["state"]).to_pylist()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         yield Fault("unreadable", file.name, f"{file} cannot be read ({error})")
         return
     states = [line.get("state") for line in lines if line.get("state") is not None]

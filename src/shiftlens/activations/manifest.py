@@ -2,8 +2,8 @@
 
 ``manifest.json`` holds ``schema``, ``identity`` (everything that decides the numbers), ``about``
 (names and versions for people), ``n_parts``, and for each finished part its files with SHA-256, its
-counts and its quarantine list. While a run is under way its parts are in journals beside it; they
-are put into the manifest at the end.
+counts and its quarantine list; and ``checksum``, the digest of all the rest. While a run is under
+way its parts are in journals beside it; they are put into the manifest at the end.
 """
 
 from collections.abc import Mapping
@@ -193,6 +193,7 @@ class Manifest:
             "n_parts": self.n_parts,
             "parts": {str(number): self.parts[number] for number in sorted(self.parts)},
         }
+        value["checksum"] = digest(value)
         if self.far is not None:
             self.far.write_bytes(_NAME, json_bytes(value))
         else:
@@ -234,6 +235,13 @@ def read_manifest(
         )
     if isinstance(folder, Remote):
         return _read_far(folder, kind, writer)
+    try:
+        return _read_here(folder, kind, writer)
+    except FileNotFoundError:  # another process ends the run, and has just taken its journals away
+        return _read_here(folder, kind, writer)
+
+
+def _read_here(folder: Path, kind: str, writer: str) -> Manifest:
     manifest = _manifest_of(read_json(folder / _NAME), folder, folder, kind)
     manifest.writer, named = writer, dict(manifest.parts)
     manifest.merge_journals()
@@ -266,8 +274,19 @@ def _manifest_of(value: Any, root: Path, folder: Path | Remote, kind: str) -> Ma
             allowed=f"schema {SCHEMA}",
             remedy="harvest again, or read it with the version of shiftlens that wrote it",
         )
-    parts = {int(number): part for number, part in value["parts"].items()}
-    known = value["identity"], value["about"], value["n_parts"]
+    told = value.pop("checksum", None)  # stores of the first versions have none
+    if told not in (None, digest(value)):
+        raise StoreError(
+            f"{folder}/{_NAME} is damaged: it is not what was written",
+            remedy="take it from a copy, or remove the store and harvest again",
+        )
+    try:
+        parts = {int(number): part for number, part in value["parts"].items()}
+        known = value["identity"], value["about"], value["n_parts"]
+    except (KeyError, AttributeError, ValueError) as error:
+        raise StoreError(
+            f"{folder}/{_NAME} is damaged ({type(error).__name__}: {error})"
+        ) from error
     return Manifest(root, *known, parts, kind)
 
 

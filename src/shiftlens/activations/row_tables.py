@@ -47,13 +47,14 @@ class RowTables:
         Raises:
             StoreError: a file is missing or damaged.
         """
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         for file in self.files:
             try:
                 with pq.ParquetFile(file.here()) as table:
                     found = table.read(columns=list(names))
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, pa.ArrowException) as error:
                 raise StoreError(f"{file} is missing or damaged ({error})") from error
             absent = sorted(set(names) - set(found.column_names))
             if absent and found.num_rows:
@@ -61,7 +62,20 @@ class RowTables:
             yield from found.to_pylist()
 
     def rows(self) -> Iterator[Row]:
-        """One row for each state, in their order. Rows of one sample share what is the sample's."""
+        """One row for each state, in their order. Rows of one sample share what is the sample's.
+
+        Raises:
+            StoreError: a file is missing or damaged.
+        """
+        for file in self.files:
+            try:
+                yield from RowTables((file,))._rows()
+            except (TypeError, KeyError, ValueError) as error:
+                if isinstance(error, StoreError):
+                    raise
+                raise StoreError(f"{file} is missing or damaged ({error})") from error
+
+    def _rows(self) -> Iterator[Row]:
         seen: tuple[str, ...] = ()
         texts, labels = ("", "", "", ""), dict[str, Any]()
         for entry in self.entries((*_SAMPLE, "word", "position", "state")):

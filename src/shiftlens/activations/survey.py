@@ -137,7 +137,7 @@ def survey(
                 listener.advance(len(part))
     finally:
         listener.stop()
-    rows = tuple(row for part in manifest.ordered() for row in _read(root, part))
+    rows = tuple(row for part in manifest.ordered() for row in _read(_sound(root, part)))
     if not rows:
         first = manifest.quarantine[0]
         raise DataError(
@@ -307,16 +307,20 @@ def _schema() -> Any:
     )
 
 
-def _read(root: Path, part: Mapping[str, Any]) -> list[Answers]:
-    """The answers of one part, if they are those that were written."""
-    import pyarrow.parquet as pq
-
+def _sound(root: Path, part: Mapping[str, Any]) -> Path:
+    """The file of one part, which must be what was written."""
     path = root / part["rows"]
     if not path.is_file() or sha256_file(path) != part["sha256"]["rows"]:
         raise StoreError(
             f"{path} is missing or damaged: it is not what was written",
             remedy="remove the file and run the same again: its part is done anew",
         )
+    return path
+
+
+def _read(path: Path) -> list[Answers]:
+    import pyarrow.parquet as pq
+
     return [
         Answers(
             sample_id=entry["sample_id"],

@@ -84,7 +84,7 @@ def test_a_damaged_or_missing_file_is_found(tmp_path: Path) -> None:
 
 
 def _edit(path: Path, **changes: object) -> None:
-    write_json(path, {**read_json(path), **changes})
+    write_json(path, {**read_json(path), **changes, "checksum": None})
 
 
 def test_an_unfinished_or_foreign_survey_is_refused(tmp_path: Path) -> None:
