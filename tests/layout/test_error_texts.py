@@ -16,6 +16,7 @@ from tests.layout.sources import ROOT, SOURCE, files, texts, tree
 _PROSE = r"(?<!of )(?<!that )(?<!needs )"
 _COMMAND = re.compile(_PROSE + r"(?<![\w.'])shiftlens ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?")
 _OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)")
+_OF_OTHERS = re.compile(r"\b(?:ray|pip) [a-z]+(?: --[a-z-]+)+")
 _MAKE = re.compile(r"(?:^|[:;,] |run |`)make ([a-z][a-z-]*)$")
 _DOTTED = re.compile(r"(?<![\w/])shiftlens((?:\.[a-zA-Z_]+)+)")
 _EXTRA = re.compile(r"shiftlens\[([a-z]+)\]")
@@ -68,7 +69,8 @@ def _missing_commands(text: str) -> list[str]:
 
 def _missing_options(text: str) -> list[str]:
     known = {option for options in _commands().values() for option in options} | {"help"}
-    return [f"--{one}" for one in _OPTION.findall(text) if one not in known]
+    ours = _OF_OTHERS.sub("", text)
+    return [f"--{one}" for one in _OPTION.findall(ours) if one not in known]
 
 
 def _missing_places(text: str) -> list[str]:

@@ -29,6 +29,7 @@ ASIDE = {
 
 MAY_IMPORT_ASIDE = {
     "cli/harvest_workers.py": "distributed",
+    "cli/serve.py": "playground",
     "cli/world.py": "world",
 }
 """Entry points, each to one room; everybody else finds the world by name (``world:people``)."""
