@@ -3,11 +3,14 @@
 import argparse
 import json
 
-from benchmarks import callback, world
+from benchmarks import callback, images, world
 from benchmarks.capture import running as capture
+from benchmarks.concepts import running as concepts
 from benchmarks.figures import Figure, print_table
+from benchmarks.ray import running as ray
 from benchmarks.shift import running
 from benchmarks.steering import running as steering
+from benchmarks.store import running as store
 
 ALL = {
     "world": world.measure,
@@ -15,6 +18,10 @@ ALL = {
     "callback": callback.measure,
     "steering": steering.measure,
     "capture": capture.measure,
+    "concepts": concepts.measure,
+    "images": images.measure,
+    "store": store.measure,
+    "ray": ray.measure,
 }
 
 parser = argparse.ArgumentParser(description=__doc__)
