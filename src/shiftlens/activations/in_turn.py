@@ -25,7 +25,13 @@ from shiftlens.activations.store import ActivationStore
 from shiftlens.activations.writing import being_written, is_whole
 from shiftlens.core.errors import DataError, MismatchError, ShiftLensError
 from shiftlens.core.executor import Executor, SerialExecutor
-from shiftlens.core.manifest import digest, read_json, sha256_file, write_json
+from shiftlens.core.manifest import (
+    digest,
+    read_json,
+    remove_leftovers,
+    sha256_file,
+    write_json,
+)
 from shiftlens.core.progress import Progress, Silent
 from shiftlens.data.images import open_image
 from shiftlens.data.loading import check_decoders
@@ -257,6 +263,7 @@ def _second(
         witness.prove(model, allow)
         proof = None if model.proof is None else model.proof.to_dict()
         value = {"kind": _KIND, "schema": _SCHEMA, **head, "base": dict(identity), "proof": proof}
+        remove_leftovers(plan.out)
         write_json(plan.out / _NAME, value)
     if plan.response == "base":
         return _on_text_of(first, model, plan)
