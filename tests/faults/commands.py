@@ -23,10 +23,12 @@ class Commands:
 
     Attributes:
         folder: of everything.
+        seconds: that a harvest takes which nobody disturbs, once there was one.
         options: of every harvest.
     """
 
     folder: Path
+    seconds: float = 0.0
     options: Sequence[str] = field(default_factory=lambda: ["--max-new-tokens", "2", "--quiet"])
 
     def build(self) -> "Commands":
@@ -64,7 +66,9 @@ class Commands:
         """A harvest that nobody disturbed; run once."""
         out = self.folder / "whole"
         if not out.exists():
+            began = time.monotonic()
             code, _, err = ended(self.harvest(out))
+            self.seconds = time.monotonic() - began
             if code:
                 raise RuntimeError(err)
         return out

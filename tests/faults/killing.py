@@ -19,8 +19,8 @@ from tests.faults.scenes import Scene
 
 _KILLS = 3  # at most, one run
 _SLOW = 0.012  # seconds that a disk takes longer to force something down: kills hit it more often
-_GRACE = 60.0  # seconds for the processes of a killed one to notice
-_PATIENCE = 120.0  # seconds that a run which nobody disturbs may take on a busy machine
+_GRACE = 180.0  # seconds for the processes of a killed one to notice; Ray's agents look rarely
+_PATIENCE = 600.0  # seconds that a run which nobody disturbs may take on a busy machine
 
 
 def _nothing() -> None:
@@ -237,7 +237,8 @@ class Killer:
                 self._fault(scene, out, f"a process that was left alone ended with {child.told()}")
         orphans = _outliving(started)
         if orphans:
-            self._fault(scene, out, f"{len(orphans)} of its processes outlived it")
+            names = ", ".join(name_of(pid).replace("\0", " ")[:40] for pid in orphans)
+            self._fault(scene, out, f"{len(orphans)} of its processes outlived it: {names}")
 
     def _count(self, scene: Scene, child: Child, code: int) -> None:
         # Killed after its last line of work is killed after the end.

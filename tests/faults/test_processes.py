@@ -116,7 +116,7 @@ def test_killed_at_any_time_it_goes_on(commands: Commands, tmp_path: Path, seed:
     commands.whole()
     for _ in range(2):
         process = commands.harvest(out)
-        time.sleep(drawn.uniform(0, 12))
+        time.sleep(drawn.uniform(0, commands.seconds))
         process.kill()
         assert ended(process)[0] in (0, -signal.SIGKILL)
     code, _, told = ended(commands.harvest(out))
