@@ -134,12 +134,23 @@ class ActivationStore:
 
     @cached_property
     def rows(self) -> list[Row]:
-        """One row a kept state, in the order of ``states``; half a kilobyte of memory for each."""
-        if self._keep is None:
-            return list(self._tables.rows())
-        wanted = set(self._keep.tolist())
-        found = {at: row for at, row in enumerate(self._tables.rows()) if at in wanted}
-        return [found[at] for at in self._keep.tolist()]
+        """One row a kept state, in the order of ``states``; half a kilobyte of memory for each.
+
+        Raises:
+            StoreError: a table is missing or damaged, or they are not of as many states.
+        """
+        wanted = self._numbers.tolist()
+        some, found, n = set(wanted), dict[int, Row](), 0
+        for row in self._tables.rows():
+            if n in some:
+                found[n] = row
+            n += 1
+        if n != int(self._shards.starts[-1]):
+            raise StoreError(
+                f"{self.path} has states of {self._shards.starts[-1]} rows, and tables of {n}",
+                remedy=f"see what is wrong: shiftlens store verify {self.path}",
+            )
+        return [found[at] for at in wanted]
 
     @property
     def sample_ids(self) -> list[str]:
@@ -176,8 +187,10 @@ class ActivationStore:
         return found
 
     def entries(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """Columns of the tables of the whole store, as they were written: for every state a line,
-        and for every sample without one.
+        """Columns of the tables of the whole store, as they were written.
+
+        Yields:
+            a line for every state, and one for every sample without any.
 
         Args:
             names: of the columns, see ``docs/formats/store.md``.

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -97,6 +99,19 @@ def test_what_is_no_row_is_refused(store: ActivationStore, rows: Any) -> None:
     for read in (store.gather, store.at_rows):
         with pytest.raises(MismatchError, match=r"there is no row|in place of numbers of rows"):
             read(rows)
+
+
+@pytest.mark.parametrize("n", [5, 8])
+def test_tables_of_other_states_are_not_read_as_if_they_were_whole(
+    store: ActivationStore, n: int
+) -> None:
+    table = pq.read_table(store.path / "rows-0.parquet")
+    _ = store.at_rows([0]).rows  # twin: before, they are
+    other = pa.concat_tables([table, table.slice(0, 3)]).slice(0, n + (3 if n == 8 else 0))
+    pq.write_table(other, store.path / "rows-0.parquet")
+    for one in (store, store.at_rows([0, 29])):
+        with pytest.raises(StoreError, match=r"states of 30 rows, and tables of (27|33)\n"):
+            one.rows  # noqa: B018
 
 
 def test_rows_of_a_view_are_its_own(store: ActivationStore, states: torch.Tensor) -> None:

@@ -38,6 +38,15 @@ def test_rows_stand_one_after_the_other(both: tuple[list[ActivationStore], torch
     whole.verify()
 
 
+def test_a_concatenated_store_is_concatenated(
+    both: tuple[list[ActivationStore], torch.Tensor],
+) -> None:
+    (a, b), states = both
+    whole = ActivationStore.concatenate([ActivationStore.concatenate([a, b]).at_rows([8, 0]), b])
+    assert torch.equal(whole.states(), states[[8, 0, *range(7, 12)]])
+    assert whole.sample_ids == ["b1", "a0", "b0", "b1", "b2", "b3", "b4"]
+
+
 def test_the_fingerprint_knows_what_and_in_which_order(
     both: tuple[list[ActivationStore], torch.Tensor],
 ) -> None:
