@@ -3,8 +3,11 @@
 import logging
 import math
 import os
+import re
 import shutil
+import socket
 import tempfile
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +16,10 @@ from typing import Any
 from shiftlens.core.errors import DataError, MachineError
 
 _SPARE = 256 * 2**20  # bytes of the object store beside the weights: samples and results
-_LONGEST = 24  # characters of a temporary directory under which Ray's sockets still have names
+_LONGEST = 20  # characters of a temporary directory under which Ray's sockets still have names
+_ADDRESS = re.compile(r"(?:ray://)?([^/:]+|\[.+\]):(\d{1,5})")
+_KNOCK = 10.0  # seconds
+_LINGERING = 5.0  # seconds in which Ray's processes may still write logs while they end
 # Only where the user has not said otherwise.
 _DEFAULTS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -67,6 +73,7 @@ def connected(
             )
         yield ray.cluster_resources()
         return
+    _require_answer(address)
     with _quietly(), _scratch() as scratch:
         options: dict[str, Any] = {"address": address}
         if address in (None, "local"):
@@ -91,19 +98,34 @@ def connected(
             ray.shutdown()
 
 
+def _require_answer(address: str | None) -> None:
+    """Knock first: Ray itself would wait for minutes, and complain all the while."""
+    named = os.environ.get("RAY_ADDRESS") if address == "auto" else address
+    found = _ADDRESS.fullmatch(named or "")
+    if found is None:
+        return
+    try:
+        socket.create_connection((found[1].strip("[]"), int(found[2])), timeout=_KNOCK).close()
+    except (OSError, OverflowError) as error:
+        raise _nobody(named or "", str(error)) from error
+
+
+def _nobody(address: str, reason: str) -> MachineError:
+    return MachineError(
+        f"no Ray answers at {address} ({reason})",
+        allowed="local, auto, host:6379, or ray://host:10001",
+        remedy="start one: ray start --head; if it asks for a token, set RAY_AUTH_MODE=token",
+    )
+
+
 def _begin(ray: Any, address: str, options: dict[str, Any]) -> None:
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
     except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        local = address == "local"
-        raise MachineError(
-            f"Ray cannot be started here ({first})"
-            if local
-            else f"no Ray answers at {address} ({first})",
-            allowed="" if local else "local, auto, host:6379, or ray://host:10001",
-            remedy="" if local else "start one: ray start --head",
-        ) from error
+        if address != "local":
+            raise _nobody(address, first) from error
+        raise MachineError(f"Ray cannot be started here ({first})") from error
 
 
 @contextmanager
@@ -138,4 +160,7 @@ def _scratch() -> Generator[str | None]:
     try:
         yield str(Path(folder))
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        until = time.monotonic() + _LINGERING
+        while Path(folder).exists() and time.monotonic() < until:
+            shutil.rmtree(folder, ignore_errors=True)
+            time.sleep(0.1)

@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,13 @@ def _files(folder: Path) -> dict[str, bytes]:
 @pytest.fixture
 def samples(questions: list[Sample]) -> Samples:
     return Samples(questions)
+
+
+@pytest.fixture
+def short() -> Iterator[str]:
+    """A place for what a killed driver cannot clear away, under a name that sockets can bear."""
+    with tempfile.TemporaryDirectory(prefix="k-", ignore_cleanup_errors=True) as folder:
+        yield folder
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
@@ -191,14 +200,14 @@ def test_a_share_may_be_run_on_workers(
 
 
 def test_a_killed_driver_leaves_no_process_and_the_same_call_goes_on(
-    tiny: Model, tiny_path: Path, samples: Samples, tmp_path: Path
+    tiny: Model, tiny_path: Path, samples: Samples, tmp_path: Path, short: str
 ) -> None:
     whole = harvest(tiny, samples, SITE, tmp_path / "whole", **OPTIONS)
     out, folder = tmp_path / "out", Path(samples[0].images[0]).parent
     driver = subprocess.Popen(
         [sys.executable, "-m", "tests.unit.distributed.kills", str(tiny_path), str(folder), out],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "TMPDIR": short},
         stdout=subprocess.PIPE,
         text=True,
     )
