@@ -151,9 +151,9 @@ def harvest_pair(
     Args:
         base: the original model, named as in ``load_model``.
         tuned: a full model of the same architecture and vocabulary, or an adapter.
-        samples, site, response, max_new_tokens, batch_size, part_size, allow_empty, executor,
-            progress, decoders: as in ``harvest``. With response "base" the fine-tune is given the
+        samples, site, response: as in ``harvest``. With response "base" the fine-tune is given the
             base's responses, which are read from its store.
+        max_new_tokens, batch_size, part_size, allow_empty, executor, progress, decoders: as there.
         out: a directory; the stores are ``out/base`` and ``out/tuned``, the proof that they belong
             together is in ``out/pair.json``.
         device, dtype, attention, allow, tuned_dtype, revision, tuned_revision: as in ``load_pair``.

@@ -75,6 +75,9 @@ def choose_k(
         device: where to compute; where the states are by default, the CPU for a store.
         progress: who is told; a step is a fit.
 
+    Returns:
+        the chosen k, and for each k what was measured, with intervals and random samples beside it.
+
     Raises:
         LearnError: no k, one below 2 or above the (different) rows of a half, fewer than two
             pictures or seeds, groups that do not fit the rows, states that are not finite or all

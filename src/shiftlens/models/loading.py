@@ -42,6 +42,9 @@ def load_model(
         template: the chat template, if not the model's own: a file, its text, or "plain" for a
             model that continues plain text.
 
+    Returns:
+        the model with its processor; ``model.hf`` is the raw module of transformers.
+
     Raises:
         DataError: there is no such model, its files cannot be read, or it is of another kind.
         MismatchError: the adapter does not belong to the model, or files and configuration differ.

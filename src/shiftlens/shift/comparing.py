@@ -60,6 +60,9 @@ def compare(
         draws: refits behind every interval.
         progress: who is told.
 
+    Returns:
+        both models' concepts, a change for each concept of the base, and the recovery.
+
     Raises:
         MismatchError: stores of different samples, sites or base models.
         LearnError: too few rows for the learner.

@@ -120,6 +120,9 @@ def compare_datasets(
         draws: refits behind the intervals.
         progress: who is told.
 
+    Returns:
+        for each concept how far the second set's mean lies from the first's, with a verdict.
+
     Raises:
         MismatchError: stores of different models or sites, or of the same samples.
         LearnError: too few samples; the message says how many are needed.

@@ -44,8 +44,8 @@ def steer(
 
     Args:
         model: who is steered.
-        vectors: one vector or affine edit, or several of them and ``Intervention``s; all but the
-            latter take the options below.
+        vectors: a vector, an affine edit or an ``Intervention``, or several of them; all but an
+            ``Intervention`` take the options below.
         strength: how much of a vector is added; 0 changes nothing at all.
         scope: which positions; by default those that emit the response.
         gate: for which samples, or at which steps.

@@ -203,6 +203,9 @@ def discover(
             that was interrupted goes on there.
         progress: who is told.
 
+    Returns:
+        every direction with its score and targets, the best first, beside the random ones.
+
     Raises:
         SteeringError: fewer than two concepts, no samples, a top below 2, no random direction, a
             strength of 0.

@@ -184,6 +184,9 @@ def suggest(
         out: where the states are kept; in a temporary directory by default.
         progress: who is told how far it is.
 
+    Returns:
+        words and layers, the most promising first, with the figures behind them.
+
     Raises:
         DataError: no samples, none that can be read, or a number that is not possible.
         SiteError: a layer that the model does not have.

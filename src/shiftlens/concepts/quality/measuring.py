@@ -121,6 +121,9 @@ def quality(
         draws: resamples of each interval.
         progress: who is told of refits.
 
+    Returns:
+        each measure with its interval and its baselines, and what was not measured and why.
+
     Raises:
         LearnError: what is given does not fit the rows, or states are not finite.
     """

@@ -91,6 +91,9 @@ def search(
         batch_size: questions at once.
         progress: who is told.
 
+    Returns:
+        the chosen setting, its figures on the reporting half, all cells and their fronts.
+
     Raises:
         SteeringError: a cell that cannot work, a budget on nothing that is measured, no cell within
             the budgets, or an effect that says nothing about any sample.

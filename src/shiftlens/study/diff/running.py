@@ -74,6 +74,9 @@ def diff(
         settings: options; the defaults are meant for most pairs.
         progress: who is told how far it is.
 
+    Returns:
+        what changed in answers and concepts, with verdicts; the same lies in ``out``.
+
     Raises:
         DataError: too few samples for three parts, or none that can be read.
         LearnError: too few samples at the chosen word, or too few placebos.
