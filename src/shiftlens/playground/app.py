@@ -47,7 +47,7 @@ def looks() -> dict[str, Any]:
     ).set(
         body_background_fill="#fafaf8", body_background_fill_dark="#14171b",
         block_background_fill="#ffffff", block_background_fill_dark="#1c2026",
-        button_primary_background_fill="#005b96", button_primary_background_fill_dark="#2b7fbf",
+        button_primary_background_fill="#005b96", button_primary_background_fill_dark="#1f6aa5",
         button_primary_background_fill_hover="#004a7a", button_primary_text_color="#ffffff",
         slider_color="#005b96", slider_color_dark="#74bdf0",
         body_text_color_subdued="#555c64", body_text_color_subdued_dark="#adb5be",

@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,10 +161,11 @@ def serve(shown: Shown, address: Address, *, ready: Callable[[str], object]) -> 
         sock = _listen(address)
         stack.callback(sock.close)
         settings = uvicorn.Config(
-            app, log_level="error", access_log=False, timeout_graceful_shutdown=3
+            app, log_level="critical", access_log=False, timeout_graceful_shutdown=3
         )
         ready(address.url)
-        uvicorn.Server(settings).run(sockets=[sock])
+        with suppress(KeyboardInterrupt):  # Ctrl-C is how it is meant to end
+            uvicorn.Server(settings).run(sockets=[sock])
 
 
 def _listen(address: Address) -> Any:

@@ -39,6 +39,7 @@ class Given:
     prompt: Any
     direction: Any
     layer: Any
+    layer_of: Any
     strength: Any
     scope: Any
     tokens: Any
@@ -93,7 +94,7 @@ class SteeringPage:
             value=asked, label="Prompt", lines=2, max_lines=6,
             max_length=self._shown.limits.prompt, elem_id="prompt",
         )  # fmt: skip
-        direction, layer = self._direction()
+        direction, layer, layer_of = self._direction()
         strength = gr.Slider(
             -self._shown.limits.strength, self._shown.limits.strength, value=1.0, step=0.05,
             label="Strength", elem_id="strength",
@@ -107,7 +108,7 @@ class SteeringPage:
                 1, self._shown.limits.new_tokens, value=min(40, self._shown.limits.new_tokens),
                 step=1, label="Longest answer, in tokens", elem_id="tokens",
             )  # fmt: skip
-        given = Given(picture, example, prompt, direction, layer, strength, scope, tokens)
+        given = Given(picture, example, prompt, direction, layer, layer_of, strength, scope, tokens)
         strip.click(
             self.choose_example, None, [picture, example, prompt, strip], show_progress="hidden",
             api_visibility="private",
@@ -132,7 +133,7 @@ class SteeringPage:
                 continue
         return None, None, "Describe the picture."
 
-    def _direction(self) -> tuple[Any, Any]:
+    def _direction(self) -> tuple[Any, Any, Any]:
         choices = [(_short(one.title), key) for key, one in self._shown.directions.items()]
         direction = gr.Dropdown(
             choices, value=self._first.key, label="Direction", elem_id="direction",
@@ -143,13 +144,15 @@ class SteeringPage:
         )
         about = gr.HTML(self._about(self._first.key), elem_classes="sl", elem_id="about")
         layer = gr.Slider(label="Layer", elem_id="layer", **self._layers(self._first.key))
+        # Who is quick asks before the slider has followed: it says whose layer it shows.
+        layer_of = gr.State(self._first.key)
         strip.click(self.choose_direction, None, direction, show_progress="hidden",
                     api_visibility="private")  # fmt: skip
         direction.change(
-            self.show_direction, direction, [about, layer, strip], show_progress="hidden",
+            self.show_direction, direction, [about, layer, layer_of, strip], show_progress="hidden",
             api_visibility="private",
         )  # fmt: skip
-        return direction, layer
+        return direction, layer, layer_of
 
     def _answers(self) -> dict[str, Any]:
         with gr.Row(elem_classes="answers-row"):
@@ -237,9 +240,9 @@ class SteeringPage:
     def show_direction(self, key: str) -> tuple[Any, ...]:
         """What it is, the layers that it can be applied at, and its place in the strip."""
         if key not in self._shown.directions:
-            return (gr.skip(),) * 3
+            return (gr.skip(),) * 4
         layers = gr.update(**self._layers(key))
-        return self._about(key), layers, directions_strip(self._shown, key)
+        return self._about(key), layers, key, directions_strip(self._shown, key)
 
     def answer(self, *given: Any) -> Generator[tuple[Any, ...]]:
         """Both answers as they are written, then the receipt and what is kept."""
@@ -296,8 +299,8 @@ class SteeringPage:
             return refused(error)
 
     def _setting(
-        self, path: Any, example: Any, prompt: Any, key: Any, layer: Any, strength: Any,
-        scope: Any, tokens: Any,
+        self, path: Any, example: Any, prompt: Any, key: Any, layer: Any, layer_of: Any,
+        strength: Any, scope: Any, tokens: Any,
     ) -> tuple[Setting, Any]:  # fmt: skip
         """What was asked for, checked: requests need not come from this page."""
         shown, limits = self._shown, self._shown.limits
@@ -318,7 +321,7 @@ class SteeringPage:
             picture=chosen and chosen.path,
             uploaded=bool(path) and chosen is None,
             direction=direction,
-            layer=direction.nearest(layer),
+            layer=direction.nearest(layer if layer_of == key else None),
             root=shown.library.root,
             strength=round(float(strength), 4),
             scope=str(scope),

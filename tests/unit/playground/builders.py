@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tests.builders import build_pictures, build_store, build_vector
+from tests.builders import WORDS, build_pictures, build_store, build_vector
 
 from shiftlens.activations.site import Site
 from shiftlens.activations.tokens import word
@@ -25,7 +25,7 @@ def build_concepts(d: int = 32, *, words: tuple[str, ...] = ("dog", "cat", "bus"
     fields: dict[str, Any] = {
         "vectors": torch.randn(3, d, generator=torch.Generator().manual_seed(3)) * 4,
         "kind": "centroid",
-        "site": Site(1, word("dog")),
+        "site": Site(1, word(*(one for one in WORDS if one.isalpha()))),
         "sizes": (3, 2, 1),
         "learner": {"name": "kmeans"},
         "provenance": {"data": _DATA},
