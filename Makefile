@@ -12,7 +12,7 @@ DEMO_STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-all faults lint types docs bench fix world clean
+.PHONY: demo test test-all faults lint types docs site bench fix world clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -51,6 +51,10 @@ types: $(STAMP)  ## strict types on src
 
 docs: $(STAMP)  ## run every example and check every page
 	$(BIN)/python -m pytest -q tests/docs
+
+site: $(STAMP)  ## the documentation as pages that open from a disk, in build/site
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	$(BIN)/python -m docsite
 
 bench: $(STAMP)  ## every number of the README and the notes, printed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"

@@ -1,0 +1,1 @@
+"""What builds the documentation site: pages made of the code, and tutorials that are run."""

@@ -1,0 +1,30 @@
+"""``python -m docsite``: build the site into ``build/site``; any warning is an error."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from sphinx.cmd.build import main as sphinx
+
+from docsite.staging import ROOT, stage
+
+
+def build(out: Path, work: Path) -> int:
+    """Build the site; returns the exit code of the generator.
+
+    Args:
+        out: where the pages go; what was there is taken away.
+        work: for the sources that are laid out, and what the generator remembers.
+    """
+    shutil.rmtree(out, ignore_errors=True)
+    stage(work / "source")
+    here = os.fspath(Path(__file__).parent)
+    quietly = ["-q", "-W", "--keep-going", "-b", "html", "-c", here]
+    return sphinx(
+        [*quietly, "-d", os.fspath(work / "doctrees"), os.fspath(work / "source"), os.fspath(out)]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(build(ROOT / "build" / "site", ROOT / "build" / "site-work"))
