@@ -267,4 +267,5 @@ def _reason(error: BaseException) -> str:
     for mark in ("Worker exit detail: ", "error_message: ", "creation task, "):
         if mark in text:
             text = text.split(mark, 1)[1]
+    text = text.split(" Some common causes")[0]
     return text if len(text) <= 200 else text[:197] + "..."

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Generator
@@ -20,6 +21,7 @@ _LONGEST = 20  # characters of a temporary directory under which Ray's sockets s
 _ADDRESS = re.compile(r"(?:ray://)?([^/:]+|\[.+\]):(\d{1,5})")
 _KNOCK = 10.0  # seconds
 _LINGERING = 5.0  # seconds in which Ray's processes may still write logs while they end
+_SKIPPED = "RAY_DEDUP_LOGS_SKIP_REGEX"
 # Only where the user has not said otherwise.
 _DEFAULTS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -30,15 +32,24 @@ _DEFAULTS = {
 def require_ray() -> Any:
     """The package, late: it takes a second to import.
 
+    Where it is imported here, it does not print what happens to workers: it would do so on the
+    standard output, in the midst of JSON, and a run tells it by itself.
+
     Raises:
         DataError: it is not installed.
     """
+    silent = _SKIPPED not in os.environ and "ray" not in sys.modules
+    if silent:
+        os.environ[_SKIPPED] = "."  # read when it is imported, and never again
     try:
         import ray
     except ImportError as error:
         raise DataError(
             "running parts on Ray needs the package ray", remedy='pip install "shiftlens[ray]"'
         ) from error
+    finally:
+        if silent:
+            del os.environ[_SKIPPED]
     return ray
 
 

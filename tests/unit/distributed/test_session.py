@@ -61,6 +61,28 @@ def test_a_ray_of_its_own_ends_with_the_run_and_leaves_nothing() -> None:
 
 
 @pytest.mark.slow
+def test_a_death_is_told_by_the_run_alone(tmp_path: Path) -> None:
+    """Ray would print it on the standard output, where the JSON of a command stands."""
+    program = (
+        "from functools import partial; from pathlib import Path\n"
+        "from shiftlens.distributed.ray_executor import RayExecutor\n"
+        "from tests.unit.distributed import work\n"
+        "executor = RayExecutor(1, address='local')\n"
+        f"function = partial(work.die_once, Path({str(tmp_path)!r}))\n"
+        "print(sorted(executor.map(function, [1, 2])), executor.rates[0].lost)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert (done.stdout, done.stderr) == ("[1, 2] 1\n", "")
+
+
+@pytest.mark.slow
 def test_more_gpus_than_the_machine_has_are_refused() -> None:
     with pytest.raises(MachineError, match="ask for 64 GPUs and this machine has"):
         with connected("local", cpus=1, gpus=64, weights=0):
