@@ -6,6 +6,8 @@ it needs the room, and what is written into it stays in this process.
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,11 +18,29 @@ from torch import Tensor
 from shiftlens.core.errors import StoreError
 from shiftlens.core.places import Kept
 
+Pieces = NDArray[Any]
+"""Rows, each one item of a void type as wide as a row."""
+
 Numbers = NDArray[np.int64]
 """Numbers of rows."""
 
 _MAPPED = 4096  # files that stay mapped; a process may have 65,530 mappings on Linux
 _LONG = 8  # rows in a run, from which on runs are copied rather than rows
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A mapped tensor, each row as one piece of memory: NumPy knows no bfloat16."""
+
+    rows: Pieces
+    dtype: torch.dtype
+    width: int
+
+    @classmethod
+    def of(cls, states: Tensor) -> "_Held":
+        raw = states.view(torch.uint8).numpy()
+        piece = np.dtype((np.void, raw.shape[1]))
+        return cls(raw.view(piece)[:, 0], states.dtype, states.shape[1])
 
 
 class Shards:
@@ -35,7 +55,8 @@ class Shards:
         kept = [(file, n) for file, n in files if n]
         self.files = [file for file, _ in kept]
         self.starts: Numbers = np.cumsum([0, *(n for _, n in kept)], dtype=np.int64)
-        self._mapped: OrderedDict[tuple[int, str], Tensor] = OrderedDict()
+        self._mapped: OrderedDict[tuple[int, str], _Held] = OrderedDict()
+        self._kinds: dict[str, tuple[torch.dtype, int]] = {}
 
     def __len__(self) -> int:
         return len(self.files)
@@ -72,64 +93,63 @@ class Shards:
         places = rows - self.starts[shards]
         like = self._held(int(shards[0]) if len(rows) else 0, name)
         if not len(rows):
-            return torch.empty(0, like.shape[1], dtype=like.dtype)
+            return torch.empty(0, like.width, dtype=like.dtype)
         # NumPy asks for large pages where torch does not: half the time goes into small ones.
-        found = np.empty((len(rows), like.shape[1] * like.itemsize), np.uint8)
+        found = np.empty(len(rows), like.rows.dtype)
         runs = np.flatnonzero((np.diff(shards) != 0) | (np.diff(places) != 1)) + 1
         if len(runs) * _LONG < len(rows):
-            self._copy_runs(found, shards, places, [0, *runs.tolist()], name, like)
+            self._copy_runs(found, shards, places, [0, *runs.tolist()], name)
         else:
-            self._copy_by_file(found, shards, places, name, like)
-        return torch.from_numpy(found).view(like.dtype)
+            self._copy_by_file(found, shards, places, name)
+        raw = found.view(np.uint8).reshape(len(rows), -1)
+        return torch.from_numpy(raw).view(like.dtype)
 
     def _copy_runs(
         self,
-        found: NDArray[np.uint8],
+        found: Pieces,
         shards: Numbers,
         places: Numbers,
         begins: list[int],
         name: str,
-        like: Tensor,
     ) -> None:
         """Rows that lie together and are wanted together, each run in one piece."""
         first = zip(shards[begins].tolist(), places[begins].tolist(), strict=True)
         ends = [*begins[1:], len(found)]
         for begin, end, (shard, place) in zip(begins, ends, first, strict=True):
-            source = self._held_bytes(shard, name, like)
-            found[begin:end] = source[place : place + end - begin]
+            found[begin:end] = self._held(shard, name).rows[place : place + end - begin]
 
-    def _copy_by_file(
-        self,
-        found: NDArray[np.uint8],
-        shards: Numbers,
-        places: Numbers,
-        name: str,
-        like: Tensor,
-    ) -> None:
-        """All rows of a file at once, each as one piece of memory."""
-        piece = np.dtype((np.void, found.shape[1]))
-        target = found.view(piece)[:, 0]
+    def _copy_by_file(self, found: Pieces, shards: Numbers, places: Numbers, name: str) -> None:
+        """All rows of a file at once."""
         order = np.argsort(shards, kind="stable")
-        cuts = np.flatnonzero(np.diff(shards[order])) + 1
-        for chosen in np.split(order, cuts):
-            source = self._held_bytes(int(shards[chosen[0]]), name, like).view(piece)[:, 0]
-            target[chosen] = source[places[chosen]]
+        shards, places = shards[order], places[order]
+        begins = [0, *(np.flatnonzero(np.diff(shards)) + 1).tolist()]
+        ends = [*begins[1:], len(order)]
+        for begin, end, shard in zip(begins, ends, shards[begins].tolist(), strict=True):
+            source = self._held(shard, name).rows
+            if end - begin == 1:
+                at, place = order.item(begin), places.item(begin)
+                found[at : at + 1] = source[place : place + 1]
+            else:
+                found[order[begin:end]] = source[places[begin:end]]
 
-    def _held(self, number: int, name: str) -> Tensor:
+    def _held(self, number: int, name: str) -> _Held:
         """A mapping that stays, for copying from."""
-        key = number, name
-        if key not in self._mapped:
-            self._mapped[key] = self.tensor(number, name)
+        held = self._mapped.get((number, name))
+        if held is None:
+            held = _Held.of(self.tensor(number, name))
+            self._require_kind(number, name, held)
+            self._mapped[number, name] = held
             if len(self._mapped) > _MAPPED:
                 self._mapped.popitem(last=False)
-        self._mapped.move_to_end(key)
-        return self._mapped[key]
+        else:
+            self._mapped.move_to_end((number, name))
+        return held
 
-    def _held_bytes(self, number: int, name: str, like: Tensor) -> NDArray[np.uint8]:
-        states = self._held(number, name)
-        if states.dtype != like.dtype or states.shape[1] != like.shape[1]:
+    def _require_kind(self, number: int, name: str, held: _Held) -> None:
+        """Refuse a file whose rows are of another width or type than those that were read."""
+        like = self._kinds.setdefault(name, (held.dtype, held.width))
+        if (held.dtype, held.width) != like:
             raise StoreError(
-                f"{self.files[number]} holds {states.dtype} of width {states.shape[1]}",
-                allowed=f"{like.dtype} of width {like.shape[1]}, as in the other shards",
+                f"{self.files[number]} holds {held.dtype} of width {held.width}",
+                allowed=f"{like[0]} of width {like[1]}, as in the other shards",
             )
-        return states.view(torch.uint8).numpy()  # NumPy knows no bfloat16
