@@ -1,6 +1,7 @@
 """What bookkeeping costs: a journal of many parts, and a finished harvest that is asked again."""
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -96,14 +97,17 @@ def _recognised(folder: Path) -> list[Figure]:
     )
     command = [sys.executable, "-c", code]
     subprocess.run(command, check=True, capture_output=True)
-    taken, heavy = list[float](), list[bool]()
+    taken, cpu, heavy = list[float](), list[float](), list[bool]()
     for _ in range(_RUNS):
-        start = time.perf_counter()
+        start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         taken.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         heavy.append(done.stdout.strip() != "False")
     how = "shiftlens harvest of 200 samples of the world, asked again: the whole process"
     return [
         over_all("a finished harvest recognised", taken, "s", "<= 1", how),
+        over_all("... CPU time, which neighbours do not change", cpu, "s", "<= 1", how),
         Figure("... torch imported", float(any(heavy)), None, None, "", "<= 0", how),
     ]

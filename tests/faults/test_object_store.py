@@ -11,12 +11,14 @@ from shiftlens.activations import tokens
 from shiftlens.activations.harvesting import harvest
 from shiftlens.activations.info import info
 from shiftlens.activations.manifest import Manifest, read_manifest
+from shiftlens.activations.row_tables import RowTables
+from shiftlens.activations.shards import Shards
 from shiftlens.activations.site import Site
 from shiftlens.activations.store import ActivationStore
 from shiftlens.activations.verifying import verify
 from shiftlens.cli.main import run_app
 from shiftlens.core.errors import MachineError, MismatchError, StoreError
-from shiftlens.core.places import Remote
+from shiftlens.core.places import Kept, Remote
 from shiftlens.core.progress import Silent
 from shiftlens.data.sample import Sample, Samples
 from shiftlens.models.model import Model
@@ -244,7 +246,14 @@ def test_a_place_that_cannot_be_reached_is_not_an_empty_one(
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     S3FileSystem.clear_instance_cache()
-    for ask in (lambda: far.exists("manifest.json"), far.sizes, lambda: far.read_bytes("x")):
+    gone = Kept(far, "shard-00000.safetensors", "0" * 64)
+    for ask in (
+        lambda: far.exists("manifest.json"),
+        far.sizes,
+        lambda: far.read_bytes("x"),
+        lambda: Shards([(gone, 3)]).tensor(0, "layer.0"),
+        lambda: list(RowTables((gone,)).entries(["state"])),
+    ):
         with pytest.raises(MachineError, match="check the address, and the credentials"):
             ask()
     S3FileSystem.clear_instance_cache()

@@ -46,13 +46,15 @@ class RowTables:
 
         Raises:
             StoreError: a file is missing or damaged.
+            MachineError: it is far away, and cannot be reached.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         for file in self.files:
+            path = file.here()
             try:
-                with pq.ParquetFile(file.here()) as table:
+                with pq.ParquetFile(path) as table:
                     found = table.read(columns=list(names))
             except (OSError, ValueError, pa.ArrowException) as error:
                 raise StoreError(f"{file} is missing or damaged ({error})") from error

@@ -66,10 +66,12 @@ class Shards:
 
         Raises:
             StoreError: the file is missing or damaged, or has not the rows that it should have.
+            MachineError: it is far away, and cannot be reached.
         """
         file = self.files[number]
+        path = file.here()
         try:
-            with safe_open(file.here(), framework="pt") as shard:
+            with safe_open(path, framework="pt") as shard:
                 states = shard.get_tensor(name)
         except (OSError, SafetensorError) as error:
             raise StoreError(f"{file} is missing or damaged ({error})") from error
