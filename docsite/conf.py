@@ -22,7 +22,7 @@ python_use_unqualified_type_names = True
 toc_object_entries = False
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
-napoleon_use_ivar = True
+napoleon_custom_sections = [("Attributes", "params_style")]  # else they are called variables
 napoleon_use_rtype = False
 
 html_theme = "furo"
@@ -30,6 +30,7 @@ html_title = f"shiftlens {version}"
 html_static_path = ["assets"]
 html_css_files = ["site.css"]
 html_copy_source = False
+html_show_search_summary = False  # it would fetch pages, which browsers refuse from a disk
 html_show_sourcelink = False
 html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}

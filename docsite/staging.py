@@ -72,7 +72,7 @@ def _menu(into: Path) -> str:
 
 
 def _short(into: Path, name: str) -> str:
-    return navigation.short_title(into / f"{name}.md")
+    return "Overview" if name.endswith("/index") else navigation.short_title(into / f"{name}.md")
 
 
 def _toctree(caption: str, lines: list[str]) -> str:
