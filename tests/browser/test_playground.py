@@ -172,6 +172,19 @@ def test_an_uploaded_picture_is_asked_about_and_kept(page: Page, tmp_path: Path)
     assert page.locator("#python").inner_text().count("the picture that you chose") == 1
 
 
+def test_an_answer_can_be_stopped_and_asked_again(page: Page) -> None:
+    page.get_by_role("button", name="More options").click()
+    page.fill("#tokens input[type=number]", "256")
+    page.keyboard.press("Tab")
+    _choose(page, "direction", "louder")
+    page.click("#ask")
+    page.wait_for_selector(".cursor")
+    page.click("#stop")
+    expect(page.locator("#receipt")).to_contain_text("Stopped.")
+    expect(page.locator(".cursor")).to_have_count(0)
+    _answer(page)
+
+
 def test_what_is_no_picture_is_one_sentence(page: Page, tmp_path: Path) -> None:
     (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     _upload(page, tmp_path / "torn.png")

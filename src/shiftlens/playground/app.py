@@ -17,6 +17,8 @@ _FONTS = ["system-ui", "Segoe UI", "Roboto", "Noto Sans", "DejaVu Sans", "sans-s
 _MONO = ["ui-monospace", "DejaVu Sans Mono", "monospace"]
 _KEPT = (300, 3600)  # uploaded pictures: seconds between two looks, and how long one may stay
 
+_SESSIONS = 500  # open pages that are remembered; the oldest are forgotten first
+
 
 def build(shown: Shown) -> "gr.Blocks":
     """The whole app; what it looks like is given where it is mounted (``looks``)."""
@@ -34,6 +36,7 @@ def build(shown: Shown) -> "gr.Blocks":
                     _concepts(shown, direction, tabs)
                 with gr.Tab("This run"):
                     gr.HTML(_contents(shown), elem_classes="sl")
+    app.state_session_capacity = _SESSIONS
     # Everything from here is on this machine: no queue of anybody else, no open back door.
     app.queue(max_size=shown.limits.waiting, api_open=False)
     return app

@@ -91,7 +91,7 @@ def receipt(found: Any) -> Markup:
     """Where steering fired, on how much, how strongly; notes in words."""
     rows = [_touched(one) for one in found.vectors]
     notes = [notice("Note:", one) for one in found.conflicts]
-    return Markup('<div class="receipt"><h3>Receipt</h3>{}{}</div>').format(
+    return Markup('<div class="receipt" role="status"><h3>Receipt</h3>{}{}</div>').format(
         Markup("").join(rows), Markup("").join(notes)
     )
 

@@ -204,7 +204,7 @@ class SteeringPage:
             show_progress="minimal", scroll_to_output=True, api_name="answer", **one,
         )  # fmt: skip
         running.then(self.words, sets, seen["word"], **quiet)
-        stop.click(None, None, None, cancels=[running], api_visibility="private")
+        stop.click(self.stopped, None, outputs[:3], cancels=[running], **quiet)
         for one_of_them in (seen["which"], seen["concepts"]):
             one_of_them.change(self.words, sets, seen["word"], **quiet)
         seen["look"].click(
@@ -272,6 +272,11 @@ class SteeringPage:
         except sl.ShiftLensError as error:
             blank = answer("Unsteered", None), answer("Steered", None)
             yield (*blank, refused(error), ("", ""), *idle)
+
+    def stopped(self) -> tuple[Markup, ...]:
+        """What is seen after an answer was stopped: nothing that looks like a whole one."""
+        blank = answer("Unsteered", None), answer("Steered", None)
+        return *blank, notice("Stopped.", "Press Answer to ask again.")
 
     def words(self, said: tuple[str, str], which: str, name: str | None) -> Any:
         """The words of an answer to choose from; first one that the concepts were learned at."""

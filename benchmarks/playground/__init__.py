@@ -1,0 +1,1 @@
+"""The playground under visitors: how soon the first word comes, and what ten at once do to it."""
