@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_START = "from shiftlens.cli.main import main; main()"
+START = "from shiftlens.cli.main import main; main()"
+"""The command line, without a script on the path."""
 _PATIENCE = 120  # seconds until a server must answer
 
 
@@ -19,7 +20,7 @@ def running(run: Path, *options: str) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-c", _START, "serve", str(run), "--port", str(port), *options]
+    command = [sys.executable, "-c", START, "serve", str(run), "--port", str(port), *options]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         _wait(server, f"http://127.0.0.1:{port}/")
