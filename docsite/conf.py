@@ -1,5 +1,7 @@
 """Settings of Sphinx. Nothing here may make a page ask anything of another machine."""
 
+from typing import Any
+
 from shiftlens import __version__
 
 project = "shiftlens"
@@ -34,5 +36,23 @@ html_show_search_summary = False  # it would fetch pages, which browsers refuse 
 html_show_sourcelink = False
 html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}
-pygments_style = "tango"
-pygments_dark_style = "monokai"
+pygments_style = "a11y-high-contrast-light"
+pygments_dark_style = "a11y-high-contrast-dark"
+
+
+def _readable(
+    _app: Any,
+    _kind: str,
+    _name: str,
+    _found: Any,
+    _options: Any,
+    signature: str | None,
+    returned: str,
+) -> tuple[str | None, str]:
+    """Write ``...`` for a default that is made anew for each object: its text cannot be parsed."""
+    return (signature and signature.replace("<factory>", "...")), returned
+
+
+def setup(app: Any) -> None:
+    """Hand the generator what it asks while it reads signatures."""
+    app.connect("autodoc-process-signature", _readable)
