@@ -1,4 +1,4 @@
-"""``python -m docsite``: build the site into ``build/site``; any warning is an error."""
+"""``python -m docsite [FOLDER]``: build the site, in ``build/site``; any warning is an error."""
 
 import os
 import shutil
@@ -26,5 +26,11 @@ def build(out: Path, work: Path) -> int:
     )
 
 
+def _built_here(words: list[str]) -> int:
+    """Build into the folder that is named, or into ``build/site``."""
+    out = Path(words[0]) if words else ROOT / "build" / "site"
+    return build(out.resolve(), out.resolve().with_name(f"{out.name}-work"))
+
+
 if __name__ == "__main__":
-    sys.exit(build(ROOT / "build" / "site", ROOT / "build" / "site-work"))
+    sys.exit(_built_here(sys.argv[1:]))

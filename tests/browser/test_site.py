@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from docsite.__main__ import build
 from playwright.sync_api import Browser, Page, sync_playwright
 from tests.browser.test_report import _CONTRAST
+from tests.site_building import built_site
 
 pytestmark = pytest.mark.browser
 
@@ -16,9 +16,7 @@ _PAGES = ("index", "tutorials/diff-a-fine-tune", "reference/states", "reference/
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("site")
-    assert build(folder / "site", folder / "work") == 0
-    return folder / "site"
+    return built_site(tmp_path_factory.mktemp("built") / "site")
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from urllib.parse import unquote, urldefrag
 
 import pytest
 from docsite import navigation, public_names, verbs
-from docsite.__main__ import build
 from docsite.staging import outside
+from tests.site_building import built_site
 
 import shiftlens
 from shiftlens import _HOMES  # pyright: ignore[reportPrivateUsage]
@@ -21,9 +21,7 @@ _URL = re.compile(r"url\(\s*['\"]?((?:https?:)?//[^)]+)\)|@import\s+['\"](?:http
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("site")
-    assert build(folder / "site", folder / "work") == 0, "the generator warned of something"
-    return folder / "site"
+    return built_site(tmp_path_factory.mktemp("built") / "site")
 
 
 def asked_of_others(page: str) -> list[str]:
