@@ -112,3 +112,17 @@ def test_a_mean_over_tokens_does_not_hide_them(
     with pytest.warns(NotFinite):
         store = harvest(broken, Samples(questions), site, tmp_path / "store", **OPTIONS)
     assert not ActivationStore.open(store.path).states()[3].isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_one_such_number_is_found_wherever_it_stands(dtype: torch.dtype, value: float) -> None:
+    """The quick look at a whole tensor misses nothing; twin: the largest numbers are numbers."""
+    states = torch.full((40, 33), torch.finfo(dtype).max, dtype=dtype)
+    states[::2] = torch.finfo(dtype).min
+    assert rows_not_finite({"layer.0": states}) == 0
+    for row in range(40):
+        bad = states.clone()
+        bad[row, row % 33] = value
+        assert rows_not_finite({"layer.0": states, "layer.1": bad}) == 1
+    assert rows_not_finite({}) == rows_not_finite({"layer.0": states[:0]}) == 0
