@@ -13,6 +13,7 @@ _NAMES = [page.stem for page in pages()]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # a minute on a quiet machine, many on one that others share
 @pytest.mark.parametrize("page", pages(), ids=_NAMES)
 def test_a_tutorial_prints_what_it_shows(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
