@@ -177,8 +177,9 @@ def test_an_answer_can_be_stopped_and_asked_again(page: Page) -> None:
     page.fill("#tokens input[type=number]", "256")
     page.keyboard.press("Tab")
     _choose(page, "direction", "louder")
+    _strength(page, 4)  # so steered it goes on and on
     page.click("#ask")
-    page.wait_for_selector(".cursor")
+    page.wait_for_selector("#steered .cursor")
     page.click("#stop")
     expect(page.locator("#receipt")).to_contain_text("Stopped.")
     expect(page.locator(".cursor")).to_have_count(0)

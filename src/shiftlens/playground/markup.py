@@ -30,7 +30,7 @@ def tiles(pictures: Sequence[tuple[str, str | None]]) -> Markup:
     Args:
         pictures: name and ``data:`` address, or ``None``.
     """
-    shown = Markup('<img src="{1}" alt="{0}" title="{0}" loading="lazy">')
+    shown = Markup('<img src="{1}" alt="{0}" title="{0}">')
     missing = Markup('<span class="gone" title="{0}">not found</span>')
     every = [(shown if uri else missing).format(name[:80], uri) for name, uri in pictures]
     return Markup('<div class="tiles">{}</div>').format(Markup("").join(every))

@@ -27,6 +27,8 @@ METHODS = (
     ("read the picture's own tokens (fast, a hint only)", "projection"),
 )
 ONE_AT_A_TIME = "model"  # all events with this name wait for each other
+_NOTHING = ("", "", "", "")  # both answers, lines of Python, the link that saves the setting
+_FIRST = "# Press Answer first."
 _WORD = re.compile(r"\w[\w'’-]*")
 
 
@@ -165,13 +167,13 @@ class SteeringPage:
                    "Both answers are written one after the other by the same model."),
             elem_classes="sl", elem_id="receipt",
         )  # fmt: skip
-        said = gr.State(("", ""), time_to_live=3600)
+        said = gr.State(_NOTHING, time_to_live=3600)
         with gr.Accordion("Look into a word", open=False, elem_id="look"):
             word = self._word()
         with gr.Accordion("Keep this setting", open=False, elem_id="keep"):
             saved = gr.HTML(elem_classes="sl", elem_id="download")
             code = gr.Code(
-                "# Press Answer first.", language="python", label="As lines of Python",
+                _FIRST, language="python", label="As lines of Python",
                 elem_id="python", interactive=False, wrap_lines=True,
             )  # fmt: skip
         return {"unsteered": unsteered, "steered": steered, "told": told, "said": said,
@@ -195,16 +197,18 @@ class SteeringPage:
 
     def _asking(self, given: Given, ask: Any, stop: Any, seen: dict[str, Any]) -> None:
         outputs = [seen[name] for name in ("unsteered", "steered", "told", "said")]
-        kept = [seen["code"], seen["saved"]]
         one: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": ONE_AT_A_TIME}
         sets = [seen["said"], seen["which"], seen["concepts"]]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         running = gr.on(
-            [ask.click, given.prompt.submit], self.answer, given.every(), [*outputs, *kept],
+            [ask.click, given.prompt.submit], self.answer, given.every(), outputs,
             show_progress="minimal", scroll_to_output=True, api_name="answer", **one,
         )  # fmt: skip
+        running.then(self.keep, seen["said"], [seen["code"], seen["saved"]], **quiet)
         running.then(self.words, sets, seen["word"], **quiet)
-        stop.click(self.stopped, None, outputs[:3], cancels=[running], **quiet)
+        stop.click(None, None, None, cancels=[running], **quiet).then(
+            self.stopped, None, outputs[:3], **quiet
+        )
         for one_of_them in (seen["which"], seen["concepts"]):
             one_of_them.change(self.words, sets, seen["word"], **quiet)
         seen["look"].click(
@@ -246,39 +250,41 @@ class SteeringPage:
 
     def answer(self, *given: Any) -> Generator[tuple[Any, ...]]:
         """Both answers as they are written, then the receipt and what is kept."""
-        idle = (gr.skip(),) * 2
+        # Whatever is shown is given whole: the framework builds a component anew, and keeps the
+        # old one, for each that is left as it is.
         try:
             setting, picture = self._setting(*given)
-            waiting = answer("Unsteered", "", going=True), answer("Steered", None)
-            yield (*waiting, "", ("", ""), *idle)
             last = Moment()
+            yield answer("Unsteered", "", going=True), answer("Steered", None), "", _NOTHING
             for moment in self._desk.answers(setting, picture):
-                done = moment.steered is not None
+                last, done = moment, moment.steered is not None
                 yield (
                     answer("Unsteered", moment.unsteered.strip(), going=not done),
                     answer("Steered", moment.steered, going=done and moment.receipt is None),
-                    *(gr.skip(),) * 4,
+                    "",
+                    _NOTHING,
                 )
-                last = moment
             before, after = last.unsteered, last.steered or ""
+            saved = download("setting.zip", setting.archive(picture), "Download this setting (zip)")
             yield (
                 answer("Unsteered", before, other=after),
                 answer("Steered", after, other=before),
                 receipt(last.receipt),
-                (before, after),
-                setting.to_python(),
-                download("setting.zip", setting.archive(picture), "Download this setting (zip)"),
+                (before, after, setting.to_python(), str(saved)),
             )
         except sl.ShiftLensError as error:
-            blank = answer("Unsteered", None), answer("Steered", None)
-            yield (*blank, refused(error), ("", ""), *idle)
+            yield answer("Unsteered", None), answer("Steered", None), refused(error), _NOTHING
+
+    def keep(self, said: tuple[str, ...]) -> tuple[str, str]:
+        """The setting of the last answer, as lines of Python and as a file."""
+        return said[2] or _FIRST, said[3]
 
     def stopped(self) -> tuple[Markup, ...]:
         """What is seen after an answer was stopped: nothing that looks like a whole one."""
         blank = answer("Unsteered", None), answer("Steered", None)
         return *blank, notice("Stopped.", "Press Answer to ask again.")
 
-    def words(self, said: tuple[str, str], which: str, name: str | None) -> Any:
+    def words(self, said: tuple[str, ...], which: str, name: str | None) -> Any:
         """The words of an answer to choose from; first one that the concepts were learned at."""
         each = list(dict.fromkeys(_WORD.findall(said[which == "Steered"])))
         found = self._shown.library.grounded.get(name or "")

@@ -19,7 +19,7 @@ def examples_strip(shown: Shown, chosen: int | None = None) -> Markup:
     each = [
         Markup(
             '<button type="button" data-at="{}" aria-pressed="{}" title="{}">'
-            '<img src="{}" alt="{}" loading="lazy"></button>'
+            '<img src="{}" alt="{}"></button>'
         ).format(at, _bool(at == chosen), one.prompt[:120], uri, f"Picture {one.name[:80]}")
         for at, one in enumerate(shown.library.examples)
         if (uri := shown.thumbnails.of(one.path))
