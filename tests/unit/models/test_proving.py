@@ -206,7 +206,8 @@ def test_the_same_weights_in_other_files_change_nothing(tiny_path: Path, tmp_pat
     assert len(list(target.glob("*.safetensors"))) > 1
     with pytest.raises(MismatchError, match=r"changes nothing in .* the same to the bit") as caught:
         load_pair(tiny_path, _with_processor(tiny_path, target))
-    assert "one with a picture" in caught.value.given
+    # Where the files put the weights decides last bits on some processors: either tells.
+    assert "the logits on" in caught.value.given or "every weight is" in caught.value.given
 
 
 def test_an_adapter_below_the_last_digit_changes_nothing(
