@@ -11,7 +11,13 @@ from pathlib import Path
 
 from tests.builders import build_llava, build_pictures
 
-_PROGRAM = "from shiftlens.cli.main import main; main()"
+# What a shell puts into the background ignores Ctrl-C, and so does what that starts.
+_PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from shiftlens.cli.main import main
+main()
+"""
 PARTS = 2
 _ROWS = 256 + 128  # the command's parts are of 256 samples
 _PATIENCE = 300.0

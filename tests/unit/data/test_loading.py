@@ -288,10 +288,12 @@ def test_neither_this_module_nor_its_processes_load_torch(tmp_path: Path) -> Non
 
 
 _PARENT = """
-import sys, time
+import signal, sys, time
 from shiftlens.data.loading import loading
 from shiftlens.data.sample import Sample
 
+# What a shell puts into the background ignores Ctrl-C, and so does what that starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # No guard: this file must not be run again by the processes that it starts.
 print("began", flush=True)
 with loading([Sample("a", "b", (sys.argv[1],))] * 9, decoders=2, ahead=4) as found:
