@@ -7,6 +7,7 @@ from benchmarks import callback, images, world
 from benchmarks.capture import running as capture
 from benchmarks.concepts import running as concepts
 from benchmarks.figures import Figure, print_table
+from benchmarks.playground import running as playground
 from benchmarks.ray import running as ray
 from benchmarks.shift import running
 from benchmarks.steering import running as steering
@@ -22,6 +23,7 @@ ALL = {
     "images": images.measure,
     "store": store.measure,
     "ray": ray.measure,
+    "playground": playground.measure,
 }
 
 parser = argparse.ArgumentParser(description=__doc__)

@@ -96,7 +96,7 @@ def _print_directions(directions: Sequence[Mapping[str, Any]], null: Sequence[in
     out.print(f"random directions of equal length score at most {max(null)}", markup=False)
 
 
-def _interval(numbers: Mapping[str, float]) -> str:
+def _interval(numbers: Mapping[str, Any]) -> str:
     return f"[{numbers['low']:.2f}, {numbers['high']:.2f}]"
 
 

@@ -87,7 +87,7 @@ def _print_ceiling(recovery: Mapping[str, Any]) -> None:
         )
 
 
-def _interval(numbers: Mapping[str, float]) -> str:
+def _interval(numbers: Mapping[str, Any]) -> str:
     return f"\\[{numbers['low']:.2f}, {numbers['high']:.2f}]"
 
 
