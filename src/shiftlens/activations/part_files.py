@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from shiftlens.activations.finite import rows_not_finite
-from shiftlens.core.manifest import replacing_all, sha256_file
+from shiftlens.core.manifest import replacing_all
 from shiftlens.core.places import Remote
 
 
@@ -41,7 +41,7 @@ def write_part(
 
     folder = root.workshop if isinstance(root, Remote) else root
     shard, table = folder / f"shard-{number:05d}.safetensors", folder / f"rows-{number:05d}.parquet"
-    with replacing_all(shard, table) as (states, lines):
+    with replacing_all(shard, table) as ((states, lines), digests):
         save_file(dict(tensors), states)
         pq.write_table(pa.Table.from_pylist(list(rows), schema=_schema()), lines)
     bad = rows_not_finite(tensors)
@@ -52,7 +52,7 @@ def write_part(
         "counts": dict(counts),
         **({"not_finite": bad} if bad else {}),
         "quarantine": list(quarantine),
-        "sha256": {"shard": sha256_file(shard), "rows": sha256_file(table)},
+        "sha256": dict(zip(("shard", "rows"), digests, strict=True)),
     }
     if isinstance(root, Remote):
         for file in (shard, table):

@@ -69,27 +69,44 @@ def replacing(path: Path) -> Generator[Path]:
         MachineError: the disk is full, or may not be written. The temporary file is removed,
             ``path`` stays what it was.
     """
-    with replacing_all(path) as (temporary,):
+    with _replaced([path]) as (temporary,):
         yield temporary
+        sync_file(temporary)
 
 
 @contextmanager
-def replacing_all(*paths: Path) -> Generator[tuple[Path, ...]]:
-    """Give temporary paths for files of one directory; see ``replacing``.
+def replacing_all(*paths: Path) -> Generator[tuple[tuple[Path, ...], list[str]]]:
+    """Give temporary paths for files of one directory, and their digests; see ``replacing``.
 
-    The files are forced to the disk at the same time, which takes hardly longer than for one. Each
-    appears in one step; a kill may come between two of them.
+    The files are forced to the disk at the same time, and hashed meanwhile, which takes hardly
+    longer than to sync one. Each appears in one step; a kill may come between two of them.
+
+    Yields:
+        the temporary paths, and a list that holds the SHA-256 of each file when the block has
+        ended.
 
     Raises:
         MachineError: see ``replacing``.
     """
+    digests: list[str] = []
+    with _replaced(paths) as temporaries:
+        yield temporaries, digests
+        with ThreadPoolExecutor(2 * len(paths)) as pool:
+            synced = [pool.submit(sync_file, one) for one in temporaries]
+            digests += pool.map(sha256_file, temporaries)
+            for one in synced:
+                one.result()
+
+
+@contextmanager
+def _replaced(paths: Sequence[Path]) -> Generator[tuple[Path, ...]]:
+    """Rename files into place at the end of a block that has written and synced them."""
     temporaries: list[Path] = []
     try:
         with disk_guard(paths[0]):
             paths[0].parent.mkdir(parents=True, exist_ok=True)
             temporaries += map(_beside, paths)
             yield tuple(temporaries)
-            _sync_together(temporaries)
             for temporary, path in zip(temporaries, paths, strict=True):
                 temporary.chmod(0o644)
                 temporary.replace(path)
@@ -105,14 +122,6 @@ def _beside(path: Path) -> Path:
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     os.close(handle)
     return Path(name)
-
-
-def _sync_together(files: Sequence[Path]) -> None:
-    if len(files) == 1:
-        sync_file(files[0])
-        return
-    with ThreadPoolExecutor(len(files)) as pool:
-        list(pool.map(sync_file, files))
 
 
 def remove_leftovers(root: Path) -> None:

@@ -86,7 +86,10 @@ def test_two_files_appear_together_or_not_at_all(
     tmp_path: Path, crash: type[BaseException] | None
 ) -> None:
     paths = tmp_path / "a" / "one", tmp_path / "a" / "two"
-    with contextlib.suppress(_Crash, KeyboardInterrupt), replacing_all(*paths) as (first, second):
+    with (
+        contextlib.suppress(_Crash, KeyboardInterrupt),
+        replacing_all(*paths) as ((first, second), digests),
+    ):
         first.write_bytes(b"1")
         if crash is not None:
             _write_and_crash(second, crash)
@@ -94,6 +97,7 @@ def test_two_files_appear_together_or_not_at_all(
         assert not any(path.exists() for path in paths)
     found = {one.name: one.read_bytes() for one in (tmp_path / "a").iterdir()}
     assert found == ({"one": b"1", "two": b"2"} if crash is None else {})
+    assert digests == ([sha256_file(path) for path in paths] if crash is None else [])
 
 
 def test_json_keeps_order_and_letters(tmp_path: Path) -> None:
