@@ -38,6 +38,16 @@ _TEMPLATE = (
     "{% if add_generation_prompt %}assistant :{% endif %}"
 )
 
+PROMPTS = (
+    "describe the picture .",
+    "is the dog in the picture ?",
+    "what",
+    "a man is standing on the beach in the snow , what is this ?",
+    "what is the man on ?",
+    "describe this .",
+)
+"""Of different lengths, so that every batch of them is padded."""
+
 
 def template(picture: str) -> str:
     """The chat template of the tiny families."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.builders import build_adapter, build_llava, build_pictures
+from tests.builders import PROMPTS, build_adapter, build_llava, build_pictures
 
 from shiftlens.data.sample import Sample
 from shiftlens.models.loading import load_model, load_pair
@@ -115,17 +115,9 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture
 def questions(pictures: list[Path]) -> list[Sample]:
     """Six samples whose prompts differ in length, so that every batch of them is padded."""
-    prompts = (
-        "describe the picture .",
-        "is the dog in the picture ?",
-        "what",
-        "a man is standing on the beach in the snow , what is this ?",
-        "what is the man on ?",
-        "describe this .",
-    )
     return [
         Sample(f"q{index}", prompt, (str(path),))
-        for index, (prompt, path) in enumerate(zip(prompts, pictures, strict=True))
+        for index, (prompt, path) in enumerate(zip(PROMPTS, pictures, strict=True))
     ]
 
 

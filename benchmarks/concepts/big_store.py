@@ -11,9 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from shiftlens.activations.manifest import Manifest
-from shiftlens.activations.site import Site
-from shiftlens.activations.tokens import word
+from benchmarks.store.data import manifest_of
 from shiftlens.core.manifest import sha256_file
 
 SHARD = 8192
@@ -36,7 +34,7 @@ def write_store(root: Path, n: int, d: int, *, seed: int = 0, shard: int = SHARD
 
     root.mkdir(parents=True)
     starts = range(0, n, shard)
-    manifest = _manifest(root, len(starts))
+    manifest = manifest_of(root, len(starts))
     random = torch.Generator().manual_seed(seed)
     atoms = normalize(torch.randn(ATOMS, d, generator=random), dim=1) * 8
     mean = torch.randn(d, generator=random) * 0.5
@@ -67,7 +65,7 @@ def first_parts(root: Path, out: Path, n: int) -> int:
         for name in (part["shard"], part["rows"]):
             os.link(root / name, out / name)
         kept[number], rows = part, rows + int(part["n"])
-    manifest = _manifest(out, len(kept))
+    manifest = manifest_of(out, len(kept))
     manifest.parts.update(kept)
     manifest.write()
     return rows
@@ -100,14 +98,3 @@ def _part(root: Path, number: int, file: Path, start: int, n: int) -> dict[str, 
         "quarantine": [],
         "sha256": {"shard": sha256_file(file), "rows": sha256_file(rows)},
     }
-
-
-def _manifest(root: Path, parts: int) -> Manifest:
-    identity = {
-        "model": {"weights": "none"},
-        "data": "drawn",
-        "site": Site(0, word("dog")).describe(),
-        "text": "own",
-        "options": {},
-    }
-    return Manifest(root, identity, {"model": "drawn rows"}, parts)

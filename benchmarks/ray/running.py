@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.capture.times import ratio
+from benchmarks.capture.times import interleaved, ratio
 from benchmarks.figures import Figure, from_interval
 from benchmarks.ray.crews import Bench, nothing, warm
 from shiftlens.core.intervals import percentile
@@ -46,7 +46,7 @@ def _figures(bench: Bench, n: int, rounds: int) -> list[Figure]:
             "threads": lambda: bench.serially(2),
         }
         _agree(bench, runs)
-        taken = _interleaved(runs, rounds)
+        taken = interleaved(runs, rounds, time.perf_counter)
     what = (
         f"wall-clock seconds of {len(bench.parts)} parts, {n} captions of the world; warm workers"
     )
@@ -87,20 +87,6 @@ def _agree(bench: Bench, runs: dict[str, Callable[[], object]]) -> None:
         _log.info("%s: once", name)
     if len({found[name] for name in ("one", "two", "serial")}) != 1:
         raise RuntimeError("workers and one process of as many threads write different bytes")
-
-
-def _interleaved(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
-    """Seconds of every run in every round; the order turns, so that no run is always last."""
-    taken: dict[str, list[float]] = {name: [] for name in runs}
-    names = list(runs)
-    for number in range(rounds):
-        turned = names[number % len(names) :] + names[: number % len(names)]
-        for name in turned if number % 2 else reversed(turned):
-            start = time.perf_counter()
-            runs[name]()
-            taken[name].append(time.perf_counter() - start)
-        _log.info("round %d of %d: %s", number + 1, rounds, {k: v[-1] for k, v in taken.items()})
-    return {name: np.asarray(seconds) for name, seconds in taken.items()}
 
 
 def _rate(name: str, seconds: np.ndarray, amount: float, unit: str, how: str) -> Figure:

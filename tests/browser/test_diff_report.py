@@ -1,30 +1,18 @@
 """The page of a diff in a real browser: nothing fails, nothing overflows, all can be read."""
 
 import itertools
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from tests.browser.test_report import _CONTRAST, _LONG, _open
 from tests.unit.reporting.diff_builders import build_diff, without_margin
 
 from shiftlens.reporting.html import write_report
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    # The distribution's browser where there is one; otherwise the one that playwright installs.
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,12 @@
 """The page of an explanation in a real browser: maps appear when a word is pointed at or tapped."""
 
 import itertools
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from tests.browser.test_report import _CONTRAST, _LONG, _open
 from tests.unit.reporting.explaining_builders import activity, build_explanation, said
 
@@ -16,17 +15,6 @@ from shiftlens.reporting.explaining_page import write_explanation_page
 pytestmark = pytest.mark.browser
 
 _SHOWN = "getComputedStyle(document.querySelector('.over.heat-1')).visibility"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    # The distribution's browser where there is one; otherwise the one that playwright installs.
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -34,17 +34,6 @@ _ITS_OWN = "Method not implemented."
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, _tiny: Model) -> Path:
     return build_run(tmp_path_factory.mktemp("hostile") / "<b>run", _tiny)
 

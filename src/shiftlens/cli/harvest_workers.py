@@ -5,17 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import RenderableType
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.progress import Progress as Bars
 
-from shiftlens.cli.terminal import console, on_screen, progress, table
+from shiftlens.cli.terminal import TerminalProgress, console, on_screen, progress, table
 from shiftlens.core.progress import Silent
 
 if TYPE_CHECKING:
@@ -87,45 +79,6 @@ class Workers:
         console().print(f"  {each}{died}", markup=False)
 
 
-class WorkersProgress:
-    """The whole run as a bar, and below it a line for each worker; it leaves no trace."""
-
-    def __init__(self) -> None:
-        self._bars = _Bars(
-            TextColumn("{task.description:<28}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console(stderr=True),
-            transient=True,
-        )
-        self._task: TaskID | None = None
-
-    def start(self, label: str, total: int) -> None:
-        """Show a fresh bar; a task that never stopped is replaced."""
-        self.stop()
-        self._bars.start()
-        self._task = self._bars.add_task(label, total=total)
-
-    def advance(self, n: int = 1) -> None:
-        """Move the bar."""
-        if self._task is not None:
-            self._bars.advance(self._task, n)
-
-    def stop(self) -> None:
-        """Remove the bar and the lines."""
-        if self._task is not None:
-            self._bars.remove_task(self._task)
-            self._bars.stop()
-            self._task, self._bars.workers = None, ()
-
-    def watch(self, rates: "Sequence[WorkerRate]") -> None:
-        """Take in what each worker has done."""
-        self._bars.workers = tuple(rates)
-
-
 class _Bars(Bars):
     """A bar with lines below it."""
 
@@ -136,6 +89,24 @@ class _Bars(Bars):
         yield from super().get_renderables()
         if self.workers:
             yield workers_table(self.workers)
+
+
+class WorkersProgress(TerminalProgress):
+    """The whole run as a bar, and below it a line for each worker; it leaves no trace."""
+
+    _bars: _Bars
+
+    def __init__(self) -> None:
+        super().__init__(_Bars)
+
+    def stop(self) -> None:
+        """Remove the bar and the lines."""
+        super().stop()
+        self._bars.workers = ()
+
+    def watch(self, rates: "Sequence[WorkerRate]") -> None:
+        """Take in what each worker has done."""
+        self._bars.workers = tuple(rates)
 
 
 def workers_table(rates: "Sequence[WorkerRate]") -> RenderableType:

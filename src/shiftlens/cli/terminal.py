@@ -31,8 +31,8 @@ def console(*, stderr: bool = False) -> Console:
 class TerminalProgress:
     """One bar for the task that runs, with rate and time left; finished tasks leave no trace."""
 
-    def __init__(self) -> None:
-        self._bars = Bars(
+    def __init__(self, bars: type[Bars] = Bars) -> None:
+        self._bars = bars(
             TextColumn("{task.description:<28}"),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),

@@ -43,6 +43,7 @@ class WaitsToBeKilled:
 def main(model: str, pictures: str, out: str) -> None:
     """Harvest until somebody ends it."""
     import torch
+    from tests.builders import PROMPTS
 
     from shiftlens.activations.harvesting import harvest
     from shiftlens.activations.site import Site
@@ -51,16 +52,8 @@ def main(model: str, pictures: str, out: str) -> None:
     from shiftlens.models.loading import load_model
 
     torch.set_num_threads(1)
-    prompts = (
-        "describe the picture .",
-        "is the dog in the picture ?",
-        "what",
-        "a man is standing on the beach in the snow , what is this ?",
-        "what is the man on ?",
-        "describe this .",
-    )
     paths = sorted(Path(pictures).iterdir())
-    asked = [Sample(f"q{i}", one, (str(paths[i]),)) for i, one in enumerate(prompts)]
+    asked = [Sample(f"q{i}", one, (str(paths[i]),)) for i, one in enumerate(PROMPTS)]
     executor = RayExecutor(2, address="local", watch=WaitsToBeKilled())
     site, options = Site(-1), {"max_new_tokens": 2, "part_size": 1}
     harvest(load_model(model), Samples(asked), site, out, executor=executor, **options)

@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from functools import partial
 from pathlib import Path
 
@@ -116,14 +115,4 @@ def test_a_run_that_is_left_early_ends_its_workers() -> None:
     results = RayExecutor(1).map(work.settings, range(50))
     pid = next(iter(results))["pid"]
     results.close()  # pyright: ignore[reportAttributeAccessIssue]
-    assert _ends(pid)
-
-
-def _ends(pid: int) -> bool:
-    for _ in range(200):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.05)
-    return False
+    assert work.ends(pid)

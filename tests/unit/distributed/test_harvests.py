@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -217,7 +216,7 @@ def test_a_killed_driver_leaves_no_process_and_the_same_call_goes_on(
     assert driver.wait(timeout=60) == -signal.SIGKILL
     driver.stdout.close()
     assert workers
-    assert all(_ends(pid) for pid in workers)
+    assert all(work.ends(pid) for pid in workers)
     done = sorted(read_manifest(out).parts)
     assert journals(out)
     assert 0 < len(done) < len(samples)
@@ -229,13 +228,3 @@ def test_a_killed_driver_leaves_no_process_and_the_same_call_goes_on(
 
 def _changed(out: Path, number: int) -> int:
     return (out / f"shard-{number:05d}.safetensors").stat().st_mtime_ns
-
-
-def _ends(pid: int) -> bool:
-    for _ in range(400):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.05)
-    return False

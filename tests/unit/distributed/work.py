@@ -12,6 +12,17 @@ from shiftlens.activations.parts import harvest_part
 from shiftlens.core.errors import DataError, MachineError
 
 
+def ends(pid: int) -> bool:
+    """Whether a process is gone within twenty seconds."""
+    for _ in range(400):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
 def square(part: int) -> int:
     """A result that depends on the part alone."""
     return part * part
