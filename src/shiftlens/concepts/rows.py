@@ -110,13 +110,7 @@ class StoreRows:
 
     def take(self, numbers: np.ndarray) -> Tensor:
         """See ``Rows.take``."""
-        wanted = np.asarray(numbers)
-        found: Tensor | None = None
-        for inside, states in self.store.at_rows(wanted.tolist()).shards(self.layer):
-            if found is None:
-                found = torch.empty(len(wanted), self.d, dtype=states.dtype)
-            found[torch.tensor(inside)] = states
-        return torch.empty(0, self.d) if found is None else found
+        return self.store.gather(numbers, self.layer)
 
 
 def rows_of(acts: Acts | Rows) -> Rows:
