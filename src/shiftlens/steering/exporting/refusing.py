@@ -1,0 +1,129 @@
+"""What formats of engines cannot express, refused in the same words by every target."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from shiftlens.concepts.vectors import SteeringVector
+from shiftlens.core.errors import ExportError
+from shiftlens.steering.exporting.subject import Subject
+from shiftlens.steering.intervening import Intervention
+from shiftlens.steering.keeping.steering import Steering
+from shiftlens.steering.operators import Add
+from shiftlens.steering.scopes import read_scope
+
+HOOKS = "steer with hooks: shiftlens.steer(model, steering), or --vector FILE"
+"""What can express everything."""
+
+
+def require_no_gate(one: Intervention, target: str) -> None:
+    """Refuse a gate.
+
+    Raises:
+        ExportError: there is one.
+    """
+    if one.gate is not None:
+        raise ExportError(
+            f"{target} has no gates, and {one.vector.name!r} is gated "
+            f"({one.gate.describe()['gate']})",
+            allowed="interventions without a gate",
+            remedy=HOOKS,
+        )
+
+
+def require_all_positions(one: Intervention, target: str) -> None:
+    """Refuse every scope but ``all``.
+
+    Raises:
+        ExportError: another scope.
+    """
+    scope = str(read_scope(one.scope))
+    if scope != "all":
+        raise ExportError(
+            f"{target} steers at every position, and {one.vector.name!r} has the scope {scope!r}",
+            allowed="the scope all",
+            remedy=f"evaluate it at every position (scope 'all') and export that; or {HOOKS}",
+        )
+
+
+def require_language(one: Intervention, target: str) -> None:
+    """Refuse the vision tower and the projector.
+
+    Raises:
+        ExportError: it lives there.
+    """
+    if one.tower != "language":
+        raise ExportError(
+            f"{target} steers blocks of the language model, and {one.vector.name!r} lives in the "
+            f"{one.tower}",
+            remedy=HOOKS,
+        )
+
+
+def require_addition(one: Intervention, target: str) -> SteeringVector:
+    """The vector of an intervention that only adds it.
+
+    Raises:
+        ExportError: an affine edit, or another operator than ``add``.
+    """
+    vector, operator = one.vector, one.operator or Add()
+    if not isinstance(vector, SteeringVector):
+        raise ExportError(
+            f"{target} adds vectors, and {vector.name!r} is an affine edit ({vector.kind})",
+            remedy=HOOKS,
+        )
+    if not isinstance(operator, Add):
+        raise ExportError(
+            f"{target} adds vectors, and {vector.name!r} has the operator {operator.name}",
+            allowed="the operator add",
+            remedy=HOOKS,
+        )
+    return vector
+
+
+def layers_of(one: Intervention, subject: Subject | None) -> tuple[int, ...]:
+    """The blocks of an intervention, counted from 0.
+
+    Raises:
+        ExportError: one that is counted from the end, and no model says how many there are.
+        SiteError: a block that the model does not have.
+    """
+    layers = (one.vector.layer,) if one.layers is None else one.layers
+    if subject is not None:
+        address = subject.claim.address
+        return tuple(address.layer(layer, subject.name) for layer in layers)
+    if any(layer < 0 for layer in layers):
+        raise ExportError(
+            f"{one.vector.name!r} is applied after the blocks {layers}, counted from the end",
+            allowed="blocks counted from 0",
+            remedy="or name the model, which says how many there are: --model DIRECTORY",
+        )
+    return tuple(layers)
+
+
+def additions(steering: Steering, target: str, subject: Subject | None) -> dict[int, Tensor]:
+    """What is added after each block: sums of strength times vector, (d,) float32.
+
+    Raises:
+        ExportError: something that is no addition at every position of the language model.
+    """
+    found: dict[int, Tensor] = {}
+    for one in steering.interventions:
+        require_no_gate(one, target)
+        require_language(one, target)
+        require_all_positions(one, target)
+        vector = require_addition(one, target)
+        for layer in layers_of(one, subject):
+            # Wide, so that many small parts lose nothing before they are rounded once.
+            added = vector.direction.double() * one.strength
+            found[layer] = found[layer] + added if layer in found else added
+    _require_equal_widths(list(found.values()), target)
+    return {layer: found[layer].float() for layer in sorted(found)}
+
+
+def _require_equal_widths(many: Sequence[Tensor], target: str) -> None:
+    widths = sorted({len(one) for one in many})
+    if len(widths) > 1:
+        raise ExportError(
+            f"{target} needs vectors of one width, and these have {' and '.join(map(str, widths))}"
+        )

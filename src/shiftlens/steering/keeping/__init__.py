@@ -1,0 +1,1 @@
+"""``Steering``: interventions that are kept, shared and exported as one thing."""
