@@ -1,27 +1,16 @@
 """The page of a choice of k: what every k explains, whether it comes back, and which was chosen."""
 
-import base64
-import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from shiftlens.core.errors import DataError
-from shiftlens.core.manifest import write_atomic
 from shiftlens.reporting import numbers
-from shiftlens.reporting.checking import require
 from shiftlens.reporting.curves import Chart, Tick, chart
-from shiftlens.reporting.html import embedded_json
+from shiftlens.reporting.pages import document_of, draw, write_page
 from shiftlens.reporting.summary import Finding
 
-_SCHEMA = 1
 _PARTS = {"tried": list, "reason": str, "rule": str, "learner": Mapping, "rows": Mapping}
 _SAMPLES = "random"
 _CURED = ("standard", "white")  # spaces that hear every dimension
@@ -72,16 +61,8 @@ def write_choice_page(data: Mapping[str, Any], path: str | Path) -> Path:
         DataError: another kind or schema, or a part that is missing.
         MachineError: the disk is full.
     """
-    document = numbers.clean(data)
-    if (document.get("kind"), document.get("schema")) != ("choice", _SCHEMA):
-        raise DataError(
-            f"a {document.get('kind')!r} of schema {document.get('schema')!r} is no choice",
-            allowed=f"'choice' of schema {_SCHEMA}",
-        )
-    require(document, _PARTS, "the choice's data")
-    target = Path(path)
-    write_atomic(target, _page(document).encode("utf-8", errors="replace"))
-    return target
+    document = document_of(data, "choice", _PARTS, page="docs/learn.md")
+    return write_page(path, _page(document))
 
 
 def choice_charts(document: Mapping[str, Any]) -> list[Chart]:
@@ -161,29 +142,20 @@ def _ends(value: Any) -> tuple[Any, Any]:
 
 
 def _page(document: Mapping[str, Any]) -> str:
-    script = _asset("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     learner = dict(document["learner"])
     name = str(learner.pop("name", "learner"))
-    return (
-        _environment()
-        .get_template("choice.html.j2")
-        .render(
-            data=document,
-            symbols=[],
-            style=Markup(_asset("style.css") + _asset("choice.css")),
-            script=Markup(script),
-            script_hash=f"sha256-{digest}",
-            document=embedded_json(document),
-            findings=_findings(document),
-            charts=choice_charts(document),
-            name=name,
-            options=", ".join(f"{key} {value}" for key, value in learner.items()),
-            spoken=any(numbers.is_number(one["overlap"]) for one in document["tried"]),
-            agreed=any(one["halves_agreement"] for one in document["tried"]),
-            converging=any(one["converged"] is not None for one in document["tried"]),
-            standing=_standing(document),
-        )
+    return draw(
+        "choice.html.j2",
+        document,
+        styles=("choice.css",),
+        findings=_findings(document),
+        charts=choice_charts(document),
+        name=name,
+        options=", ".join(f"{key} {value}" for key, value in learner.items()),
+        spoken=any(numbers.is_number(one["overlap"]) for one in document["tried"]),
+        agreed=any(one["halves_agreement"] for one in document["tried"]),
+        converging=any(one["converged"] is not None for one in document["tried"]),
+        standing=_standing(document),
     )
 
 
@@ -240,25 +212,3 @@ def _standing(document: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], str]
         return "stable" if one["explains"] else "explains nothing"
 
     return said
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("shiftlens.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        decimal=numbers.decimal,
-        count=numbers.count,
-        bounds=numbers.bounds,
-        percent=numbers.percent,
-    )
-    return environment
-
-
-def _asset(name: str) -> str:
-    return (files("shiftlens.reporting") / "templates" / name).read_text(encoding="utf-8")

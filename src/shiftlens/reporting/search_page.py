@@ -1,26 +1,15 @@
 """The page of a search: what was chosen, what held-out data say of it, and every cell."""
 
-import base64
-import hashlib
 from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from shiftlens.core.errors import DataError
-from shiftlens.core.manifest import write_atomic
 from shiftlens.reporting import numbers
-from shiftlens.reporting.checking import require
 from shiftlens.reporting.fronts import front_chart, worst
-from shiftlens.reporting.html import embedded_json
 from shiftlens.reporting.intervals import measure_bars
+from shiftlens.reporting.pages import document_of, draw, write_page
 from shiftlens.reporting.summary import Finding
 
-_SCHEMA = 1
 _PARTS = {
     "about": Mapping,
     "budgets": list,
@@ -53,16 +42,8 @@ def write_search_page(data: Mapping[str, Any], path: str | Path) -> Path:
         DataError: another kind or schema, or a part that is missing.
         MachineError: the disk is full.
     """
-    document = numbers.clean(data)
-    if (document.get("kind"), document.get("schema")) != ("search", _SCHEMA):
-        raise DataError(
-            f"a {document.get('kind')!r} of schema {document.get('schema')!r} is no search",
-            allowed=f"'search' of schema {_SCHEMA}",
-        )
-    require(document, _PARTS, "the search's data")
-    target = Path(path)
-    write_atomic(target, _page(document).encode("utf-8", errors="replace"))
-    return target
+    document = document_of(data, "search", _PARTS, page="docs/search.md")
+    return write_page(path, _page(document))
 
 
 def cost_label(cost: str) -> str:
@@ -73,30 +54,21 @@ def cost_label(cost: str) -> str:
 
 
 def _page(document: Mapping[str, Any]) -> str:
-    script = _asset("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     heads = _heads(document)
     charts = [front_chart(document, cost, cost_label(cost)) for cost in document["fronts"]]
-    return (
-        _environment()
-        .get_template("search.html.j2")
-        .render(
-            data=document,
-            symbols=[],
-            style=Markup(_asset("style.css") + _asset("search.css")),
-            script=Markup(script),
-            script_hash=f"sha256-{digest}",
-            document=embedded_json(document),
-            findings=_findings(document),
-            charts=[one for one in charts if one is not None],
-            edge=[document["cells"][at] for at in document["fronts"][document["against"]]],
-            heads=heads,
-            labels={head: cost_label(head) for head in heads},
-            rows=_rows(document, heads),
-            effects=measure_bars(_effects(document)),
-            costs=[measure_bars(_costs(document, head)) for head in heads],
-            settings=_settings(document["about"]),
-        )
+    return draw(
+        "search.html.j2",
+        document,
+        styles=("search.css",),
+        findings=_findings(document),
+        charts=[one for one in charts if one is not None],
+        edge=[document["cells"][at] for at in document["fronts"][document["against"]]],
+        heads=heads,
+        labels={head: cost_label(head) for head in heads},
+        rows=_rows(document, heads),
+        effects=measure_bars(_effects(document)),
+        costs=[measure_bars(_costs(document, head)) for head in heads],
+        settings=_settings(document["about"]),
     )
 
 
@@ -187,23 +159,3 @@ def _rows(document: Mapping[str, Any], heads: list[str]) -> list[dict[str, Any]]
         return bool(row["dropped"]), sign * effect["estimate"] if effect else float("inf")
 
     return sorted(rows, key=order)
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("shiftlens.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        decimal=numbers.decimal, count=numbers.count, bounds=numbers.bounds, signed=numbers.signed
-    )
-    environment.tests["known"] = numbers.is_number
-    return environment
-
-
-def _asset(name: str) -> str:
-    return (files("shiftlens.reporting") / "templates" / name).read_text(encoding="utf-8")

@@ -1,0 +1,138 @@
+"""What every page shares: its templates, styles and script, and the document that it embeds.
+
+A page loads nothing: styles, script and pictures are inside, and its content security policy
+forbids everything else.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from shiftlens.core.errors import DataError
+from shiftlens.core.manifest import write_atomic
+from shiftlens.reporting import numbers
+from shiftlens.reporting.checking import require
+from shiftlens.reporting.images import Symbol
+
+
+def document_of(
+    data: Mapping[str, Any],
+    kind: str,
+    parts: Mapping[str, type],
+    *,
+    schema: int = 1,
+    page: str = "docs/formats/metrics.md",
+) -> dict[str, Any]:
+    """A document that a page can be drawn from, with ``None`` for numbers that JSON lacks.
+
+    Args:
+        data: what was given.
+        kind: what it must say that it is.
+        parts: what must be there, and of what kind each is.
+        schema: the only one that can be drawn.
+        page: the document's description.
+
+    Raises:
+        DataError: another kind or schema, or a part that is missing.
+    """
+    document = numbers.clean(data)
+    if (document.get("kind"), document.get("schema")) != (kind, schema):
+        found = f"a {document.get('kind')!r} of schema {document.get('schema')!r}"
+        raise DataError(f"{found} is no {kind}", allowed=f"{kind!r} of schema {schema}")
+    require(document, parts, f"the {kind}'s data", page=page)
+    return document
+
+
+def draw(
+    template: str,
+    document: Mapping[str, Any],
+    *,
+    styles: Sequence[str] = (),
+    symbols: Sequence[Symbol] = (),
+    filters: Mapping[str, Callable[..., Any]] | None = None,
+    **views: Any,
+) -> str:
+    """The whole text of a page.
+
+    Args:
+        template: its file; it extends ``layout.html.j2``.
+        document: embedded as it is, and called ``data`` in the template.
+        styles: its style files beside ``style.css``, in order.
+        symbols: pictures that the page holds once each.
+        filters: of this page alone.
+        views: everything else that the template names.
+    """
+    script = _asset("page.js")
+    return (
+        _environment(tuple((filters or {}).items()))
+        .get_template(template)
+        .render(
+            data=document,
+            symbols=symbols,
+            style=Markup("".join(map(_asset, ("style.css", *styles)))),
+            script=Markup(script),
+            script_hash=_hash(script),
+            document=embedded_json(document),
+            **views,
+        )
+    )
+
+
+def write_page(path: str | Path, text: str) -> Path:
+    """Write a page in one step.
+
+    Raises:
+        MachineError: the disk is full.
+    """
+    target = Path(path)
+    # Model text may hold halves of characters, which no file can.
+    write_atomic(target, text.encode("utf-8", errors="replace"))
+    return target
+
+
+def embedded_json(document: Any) -> Markup:
+    """JSON that nothing inside it can end: no character that HTML gives a meaning is left."""
+    text = json.dumps(document, allow_nan=False)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+@cache
+def _environment(filters: tuple[tuple[str, Callable[..., Any]], ...]) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("shiftlens.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        decimal=numbers.decimal,
+        signed=numbers.signed,
+        percent=numbers.percent,
+        count=numbers.count,
+        duration=numbers.duration,
+        bounds=numbers.bounds,
+    )
+    environment.filters.update(filters)
+    environment.tests["known"] = numbers.is_number
+    return environment
+
+
+def _asset(name: str) -> str:
+    return (files("shiftlens.reporting") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _hash(script: str) -> str:
+    """The script's digest as a content security policy names it."""
+    digest = hashlib.sha256(script.encode()).digest()
+    return "sha256-" + base64.b64encode(digest).decode()
