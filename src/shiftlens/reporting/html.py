@@ -31,8 +31,9 @@ from shiftlens.reporting.diff_views import (
 from shiftlens.reporting.diff_where import layer_chart, module_parts, role_part, share_bars
 from shiftlens.reporting.images import Pictures
 from shiftlens.reporting.pages import draw, write_page
+from shiftlens.reporting.steering_views import steering_views
 from shiftlens.reporting.summary import findings
-from shiftlens.reporting.views import steering_views, toi_views
+from shiftlens.reporting.views import toi_views
 
 
 def write_report(
