@@ -41,10 +41,14 @@ def write_part(
 
     folder = root.workshop if isinstance(root, Remote) else root
     shard, table = folder / f"shard-{number:05d}.safetensors", folder / f"rows-{number:05d}.parquet"
-    with replacing_all(shard, table) as ((states, lines), digests):
+    with replacing_all(shard, table) as files:
+        states, lines = files.temporaries
         save_file(dict(tensors), states)
+        files.written(states)
         pq.write_table(pa.Table.from_pylist(list(rows), schema=_schema()), lines)
-    bad = rows_not_finite(tensors)
+        files.written(lines)
+        bad = rows_not_finite(tensors)
+        digests = files.digests
     entry = {
         "shard": shard.name,
         "rows": table.name,

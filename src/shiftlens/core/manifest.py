@@ -11,7 +11,7 @@ import os
 import re
 import tempfile
 from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -74,32 +74,57 @@ def replacing(path: Path) -> Generator[Path]:
         sync_file(temporary)
 
 
+class Replacing:
+    """Files of one directory on their way to the disk: see ``replacing_all``."""
+
+    def __init__(self, temporaries: Sequence[Path], pool: ThreadPoolExecutor) -> None:
+        self.temporaries = tuple(temporaries)
+        self._pool = pool
+        self._synced: dict[Path, Future[None]] = {}
+        self._hashed: dict[Path, Future[str]] = {}
+
+    def written(self, temporary: Path) -> None:
+        """A file is whole: it is forced to the disk and hashed while others are written."""
+        self._synced[temporary] = self._pool.submit(sync_file, temporary)
+        self._hashed[temporary] = self._pool.submit(sha256_file, temporary)
+
+    @property
+    def digests(self) -> list[str]:
+        """SHA-256 of each file, in order, once all of them are on the disk."""
+        for temporary in self.temporaries:
+            if temporary not in self._synced:
+                self.written(temporary)
+        for one in self._synced.values():
+            one.result()
+        return [self._hashed[one].result() for one in self.temporaries]
+
+
 @contextmanager
-def replacing_all(*paths: Path) -> Generator[tuple[tuple[Path, ...], list[str]]]:
+def replacing_all(*paths: Path) -> Generator[Replacing]:
     """Give temporary paths for files of one directory, and their digests; see ``replacing``.
 
     The files are forced to the disk at the same time, and hashed meanwhile, which takes hardly
-    longer than to sync one. Each appears in one step; a kill may come between two of them.
+    longer than to sync one. Each appears in one step; a kill may come between two of them. Unlike
+    with ``replacing``, the directory is left to whoever says that the files exist: a loss of power
+    may take a name away again, never a byte out of a file.
 
     Yields:
-        the temporary paths, and a list that holds the SHA-256 of each file when the block has
-        ended.
+        the temporary paths, who is told when one is whole, and who knows the digests.
 
     Raises:
         MachineError: see ``replacing``.
     """
-    digests: list[str] = []
-    with _replaced(paths) as temporaries:
-        yield temporaries, digests
-        with ThreadPoolExecutor(2 * len(paths)) as pool:
-            synced = [pool.submit(sync_file, one) for one in temporaries]
-            digests += pool.map(sha256_file, temporaries)
-            for one in synced:
-                one.result()
+    with (
+        ThreadPoolExecutor(2 * len(paths)) as pool,
+        _replaced(paths, sync_names=False) as temporaries,
+    ):
+        files = Replacing(temporaries, pool)
+        yield files
+        files.digests  # noqa: B018  # waits for all of them
 
 
 @contextmanager
-def _replaced(paths: Sequence[Path]) -> Generator[tuple[Path, ...]]:
+def _replaced(paths: Sequence[Path], sync_names: bool = True) -> Generator[tuple[Path, ...]]:
     """Rename files into place at the end of a block that has written and synced them."""
     temporaries: list[Path] = []
     try:
@@ -110,7 +135,8 @@ def _replaced(paths: Sequence[Path]) -> Generator[tuple[Path, ...]]:
             for temporary, path in zip(temporaries, paths, strict=True):
                 temporary.chmod(0o644)
                 temporary.replace(path)
-            sync_directory(paths[0].parent)
+            if sync_names:
+                sync_directory(paths[0].parent)
     except BaseException:
         for temporary in temporaries:
             with suppress(OSError):

@@ -86,15 +86,16 @@ def test_two_files_appear_together_or_not_at_all(
     tmp_path: Path, crash: type[BaseException] | None
 ) -> None:
     paths = tmp_path / "a" / "one", tmp_path / "a" / "two"
-    with (
-        contextlib.suppress(_Crash, KeyboardInterrupt),
-        replacing_all(*paths) as ((first, second), digests),
-    ):
+    digests: list[str] = []
+    with contextlib.suppress(_Crash, KeyboardInterrupt), replacing_all(*paths) as files:
+        first, second = files.temporaries
         first.write_bytes(b"1")
+        files.written(first)
         if crash is not None:
             _write_and_crash(second, crash)
         second.write_bytes(b"2")
         assert not any(path.exists() for path in paths)
+        digests = files.digests
     found = {one.name: one.read_bytes() for one in (tmp_path / "a").iterdir()}
     assert found == ({"one": b"1", "two": b"2"} if crash is None else {})
     assert digests == ([sha256_file(path) for path in paths] if crash is None else [])
