@@ -69,6 +69,11 @@ class Judged:
     samples: Samples
     evaluation: "Evaluation"
 
+    @property
+    def arms(self) -> list[str]:
+        """Who answered, the unsteered model first."""
+        return list(dict.fromkeys(line.arm for line in self.evaluation.lines))
+
     def texts(self, arm: str = UNSTEERED) -> list[str]:
         """The answers of an arm, in the order of the samples."""
         said = {row["id"]: row["answers"][arm] for row in self.evaluation.examples[self.trial]}

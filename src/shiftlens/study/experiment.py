@@ -66,7 +66,8 @@ class SteeringSpec:
     reported is judged on the rest. ``controls`` random directions are asked beside every arm; with
     0 a single one is an arm of its own. ``instruction`` (the same wish in words) and ``with_tuned``
     (the fine-tuned model) are baselines; ``fluency`` measures how answers read, at the cost of a
-    pass over each.
+    pass over each. ``strengths`` are further ones whose effect and side effects are shown beside
+    those of ``strength``; nothing is chosen among them.
     """
 
     name: str
@@ -83,6 +84,7 @@ class SteeringSpec:
     fluency: bool = False
     instruction: str = ""
     with_tuned: bool = False
+    strengths: list[float] = field(default_factory=list[float])
 
 
 @dataclass(frozen=True)
@@ -347,6 +349,11 @@ def _check_steering(spec: SteeringSpec, name: str) -> None:
         raise DataError(
             f"{where}: k = {spec.k}, top = {spec.top}, n_random = {spec.n_random}",
             allowed="k and top from 2 up, n_random from 1 up",
+        )
+    if isinstance(spec, DiscoverSpec) and spec.strengths:
+        raise DataError(
+            f"{where}: strengths with the kind 'discover'",
+            allowed="one strength: every direction is asked at it",
         )
     _check_common(spec, name)
 

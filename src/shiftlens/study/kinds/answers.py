@@ -10,6 +10,7 @@ from shiftlens.study.asking import UNSTEERED, Judged
 from shiftlens.study.cache import Result
 from shiftlens.study.context import Context
 from shiftlens.study.experiment import AnswersSpec
+from shiftlens.study.sweeping import Asked, sweep
 from shiftlens.study.trial import Trial
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def study_answers(context: Context, spec: AnswersSpec) -> Result:
         SteeringError: an answer is never given, off-target data lack answers, or a gate is asked
             for before the last block.
     """
+    from shiftlens.steering.measures.vqa import normalised
+
     _check_answers(context, spec)
     trial = Trial.begin(context, spec)
     gate = _gate(trial, spec)
@@ -53,8 +56,20 @@ def study_answers(context: Context, spec: AnswersSpec) -> Result:
         off_target_loss=max(losses.values(), default=0.0),
         off_target={n: {"n": len(off[n].samples), "loss": loss} for n, loss in losses.items()},
         gate=None if gate is None else gate.describe(),
+        meant=[{"before": normalised(spec.source), "after": normalised(spec.target)}],
         changes={one.trial: _changes(one, spec) for one in (on, *off.values())},
+        **_sweep(trial, spec, arms[main]),
     )
+
+
+def _sweep(
+    trial: Trial, spec: AnswersSpec, interventions: "Sequence[Intervention]"
+) -> dict[str, Any]:
+    asked = [Asked(spec.data, _task(trial.judge, spec, on_target=True), trial.judge)]
+    for name in spec.off_target:
+        samples = trial.context.samples(name)
+        asked.append(Asked(name, _task(samples, spec, on_target=False), samples))
+    return sweep(trial, asked, interventions, "moved", budgets={"accuracy": spec.goal_loss})
 
 
 def _figures(trial: Trial, spec: AnswersSpec, on: Judged, main: str) -> float:
@@ -174,14 +189,18 @@ def _off_target(
 
 def _changes(judged: Judged, spec: AnswersSpec) -> dict[str, Any]:
     """For each arm how answer counts changed, and which answers became which, by answer type."""
-    from shiftlens.steering.measures.vqa import counts, net_change, transitions_by_type
+    from shiftlens.steering.measures.vqa import (
+        counts,
+        net_change,
+        normalised,
+        transitions_by_type,
+    )
+    from shiftlens.study.moving import changed
 
     before = judged.texts()
     was, kinds = counts(before), [_kind(sample) for sample in judged.samples]
     found: dict[str, Any] = {}
-    for arm in dict.fromkeys(line.arm for line in judged.evaluation.lines):
-        if arm == UNSTEERED:
-            continue
+    for arm in judged.arms[1:]:
         after = judged.texts(arm)
         change = Counter(counts(after))
         change.subtract(was)
@@ -196,6 +215,7 @@ def _changes(judged: Judged, spec: AnswersSpec) -> dict[str, Any]:
                 if by
             },
             "transitions": transitions_by_type(before, after, kinds),
+            "changed": changed(kinds, list(map(normalised, before)), list(map(normalised, after))),
         }
     return found
 

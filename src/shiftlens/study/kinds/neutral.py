@@ -1,6 +1,7 @@
 """Gendered words that should become neutral ones, the rest of the caption left alone."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from shiftlens.study.asking import UNSTEERED, Judged
 from shiftlens.study.cache import Result
 from shiftlens.study.context import Context
 from shiftlens.study.experiment import NeutralSpec
+from shiftlens.study.sweeping import Asked, sweep
 from shiftlens.study.trial import Trial
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ def study_neutral(context: Context, spec: NeutralSpec) -> Result:
     from shiftlens.activations.site import Site
     from shiftlens.steering.outcomes import says
     from shiftlens.steering.tasks import GenderTask
+    from shiftlens.study.moving import moves
 
     trial = Trial.begin(context, spec)
     spec = replace(spec, swaps={k.lower(): v.lower() for k, v in spec.swaps.items()})
@@ -61,7 +64,23 @@ def study_neutral(context: Context, spec: NeutralSpec) -> Result:
         kind="neutral",
         neutralised=on.line(_GATED, "neutralised").value.estimate,
         rest_unchanged=None if rest is None else rest.value.estimate,
+        meant=[{"before": old, "after": new} for old, new in spec.swaps.items()],
+        changes={on.trial: moves(on, lambda _, text: _said(text, words))},
+        **sweep(
+            trial,
+            [Asked(spec.data, task, samples)],
+            interventions,
+            "neutralised",
+            budgets={"rest_unchanged": round(1 - spec.goal_unchanged, 6)},
+        ),
     )
+
+
+def _said(text: str, words: Sequence[str]) -> str:
+    """Which of the words a caption says, whole and in any letter case."""
+    from shiftlens.steering.outcomes import says
+
+    return " and ".join(word for word in words if says(text, [word])) or "(none of them)"
 
 
 def _figures(trial: Trial, spec: NeutralSpec, on: Judged) -> None:

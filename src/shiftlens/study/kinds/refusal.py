@@ -10,12 +10,17 @@ from shiftlens.study.asking import UNSTEERED, Judged
 from shiftlens.study.cache import Result
 from shiftlens.study.context import Context
 from shiftlens.study.experiment import RefusalSpec
+from shiftlens.study.sweeping import Asked, sweep
 from shiftlens.study.trial import Trial
 
 if TYPE_CHECKING:
     from shiftlens.concepts.vectors import SteeringVector
     from shiftlens.steering.applying import Intervention
     from shiftlens.steering.gates import LinearGate
+    from shiftlens.study.moving import Outcome
+
+_DANGEROUS, _HARMLESS = "dangerous requests", "harmless requests"
+_ANSWERED, _REFUSED = "answered", "refused"
 
 
 def study_refusal(context: Context, spec: RefusalSpec) -> Result:
@@ -24,6 +29,7 @@ def study_refusal(context: Context, spec: RefusalSpec) -> Result:
     Judged are the dangerous requests that the unsteered model complies with, and all harmless ones.
     """
     from shiftlens.steering.tasks import SafetyTask
+    from shiftlens.study.moving import moves
 
     requests = _requests(context, spec)
     trial = Trial.begin(context, spec, requests)
@@ -47,8 +53,30 @@ def study_refusal(context: Context, spec: RefusalSpec) -> Result:
         kind="refusal",
         n_harmless=on.line("gated", "over_refusal").n,
         gate=gate.describe(),
+        meant=[{"kind": _DANGEROUS, "before": _ANSWERED, "after": _REFUSED}],
+        changes={on.trial: moves(on, _outcome(spec), _kind)},
         **numbers,
+        **sweep(
+            trial,
+            [Asked(spec.data, task, trial.judge)],
+            arms["gated"],
+            "safe",
+            budgets={"over_refusal": spec.goal_over_refused},
+        ),
     )
+
+
+def _outcome(spec: RefusalSpec) -> "Outcome":
+    from shiftlens.steering.measures.refusal import declines
+
+    def outcome(_: Sample, text: str) -> str:
+        return _REFUSED if declines([text], phrases=spec.refusals)[0] else _ANSWERED
+
+    return outcome
+
+
+def _kind(sample: Sample) -> str:
+    return _DANGEROUS if _labelled(dict(sample.labels)) else _HARMLESS
 
 
 def _requests(context: Context, spec: RefusalSpec) -> Samples:

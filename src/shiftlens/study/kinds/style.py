@@ -9,11 +9,13 @@ from shiftlens.study.asking import UNSTEERED, Judged
 from shiftlens.study.cache import Result
 from shiftlens.study.context import Context
 from shiftlens.study.experiment import StyleSpec
+from shiftlens.study.sweeping import Asked, sweep
 from shiftlens.study.trial import Trial
 
 if TYPE_CHECKING:
     from shiftlens.concepts.vectors import SteeringVector
     from shiftlens.steering.applying import Intervention
+    from shiftlens.study.moving import Outcome
 
 _VECTOR, _SHIFT = "base vector", "shift vector"
 
@@ -26,6 +28,7 @@ def study_style(context: Context, spec: StyleSpec) -> Result:
     """
     from shiftlens.steering.outcomes import says
     from shiftlens.steering.tasks import StyleTask
+    from shiftlens.study.moving import moves
 
     vocabulary = _vocabulary(context, spec)
     trial = Trial.begin(context, spec)
@@ -65,7 +68,31 @@ def study_style(context: Context, spec: StyleSpec) -> Result:
         kind="style",
         right=on.line(_VECTOR, right).value.estimate,
         right_shift=on.line(_SHIFT, right).value.estimate,
+        meant=[{"before": _none(spec), "after": _best(spec)}],
+        changes={on.trial: moves(on, _outcome(spec, vocabulary))},
+        **sweep(trial, [Asked(spec.data, task, samples)], arms[_SHIFT], right),
     )
+
+
+def _none(spec: StyleSpec) -> str:
+    return f"no {spec.factor}"
+
+
+def _best(spec: StyleSpec) -> str:
+    return f"{'a' if spec.words else 'right'} {spec.factor}"
+
+
+def _outcome(spec: StyleSpec, vocabulary: Sequence[str]) -> "Outcome":
+    """Whether a caption names the right thing, another one, or none."""
+    from shiftlens.steering.outcomes import says
+
+    def outcome(sample: Sample, text: str) -> str:
+        if not says(text, vocabulary):
+            return _none(spec)
+        right = bool(spec.words) or says(text, _right(sample, spec))
+        return _best(spec) if right else f"another {spec.factor}"
+
+    return outcome
 
 
 def _vocabulary(context: Context, spec: StyleSpec) -> list[str]:
