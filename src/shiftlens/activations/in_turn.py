@@ -33,9 +33,8 @@ from shiftlens.core.manifest import (
     write_json,
 )
 from shiftlens.core.progress import Progress, Silent
-from shiftlens.data.images import open_image
 from shiftlens.data.loading import check_decoders
-from shiftlens.data.sample import Samples
+from shiftlens.data.sample import Sample, Samples
 from shiftlens.models.adapters import is_adapter
 from shiftlens.models.checkpoints import Placement, load_checkpoint, load_skeleton
 from shiftlens.models.files import locate
@@ -43,6 +42,7 @@ from shiftlens.models.fingerprints import fingerprint_files
 from shiftlens.models.loading import load_pair
 from shiftlens.models.model import Model, Response
 from shiftlens.models.pairs import require_allowable
+from shiftlens.models.prompts import Turn, encode_turns
 from shiftlens.models.quiet import quiet_loading
 from shiftlens.models.witness import Witness
 
@@ -273,7 +273,7 @@ def _second(
 def _on_text_of(first: ActivationStore, model: Model, plan: _Plan) -> ActivationStore:
     """Harvest a model that is given the responses of a store, as if their model stood beside it."""
     said = _said(first)
-    _refuse_changed(plan.samples, said)
+    _refuse_changed(model, plan.samples, said)
     resolved, root = plan.site.resolve(model), plan.out / model.label
     identity = {
         "model": model.identity,
@@ -306,21 +306,24 @@ def _said(store: ActivationStore) -> dict[str, Response]:
     }
 
 
-def _refuse_changed(samples: Samples, said: Mapping[str, Response]) -> None:
-    """What the base could not read must still be unreadable: it has said nothing to it."""
-    for sample in samples:
-        if sample.id in said:
-            continue
-        try:
-            for ref in sample.images:
-                open_image(ref)
-        except DataError:
-            continue
+def _refuse_changed(model: Model, samples: Samples, said: Mapping[str, Response]) -> None:
+    """What the base could not be asked must still be so: it has said nothing to it."""
+    changed = (one for one in samples if one.id not in said and _can_be_asked(model, one))
+    if (first := next(changed, None)) is not None:
         raise DataError(
-            f"sample {sample.id!r} could not be read when the base was harvested, and can be now",
+            f"sample {first.id!r} could not be read when the base was harvested, and can be now",
             allowed="the same pictures for both models",
             remedy="harvest into another directory",
         )
+
+
+def _can_be_asked(model: Model, sample: Sample) -> bool:
+    """Whether a sample has what is asked, its pictures open, and the processor takes them."""
+    try:
+        encode_turns(model, [Turn.of(sample)])
+    except (DataError, MismatchError):
+        return False
+    return True
 
 
 def _known(out: Path, head: Mapping[str, Any]) -> dict[str, Any] | None:

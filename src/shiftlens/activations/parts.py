@@ -115,8 +115,11 @@ def _note_absent(
 
 def _answered(job: Job, samples: Sequence[Sample], turns: Sequence[Turn]) -> list[Caught]:
     """What every model says to a batch; nothing is kept before all of them have said it."""
-    said = None if job.said is None else [job.said[sample.id] for sample in samples]
     encodings, found = Encodings(), list[Caught]()
+    said: Sequence[Response] | None = None
+    if job.said is not None:
+        encodings.of(job.models[0], turns)  # refuses the samples to which nothing was said
+        said = [job.said[sample.id] for sample in samples]
     for model in job.models:
         caught = _caught(job, model, samples, turns, said, encodings)
         if job.text == "base" and said is None:

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shiftlens.cli.data_options import ColumnsOption, WhereOption, rows_option
 from shiftlens.cli.no_images import NoImages, as_named
 from shiftlens.cli.steering_options import layer_numbers, layers_of, named_sources, setting
 from shiftlens.cli.terminal import print_json, progress
@@ -14,7 +16,6 @@ from shiftlens.cli.terminal import print_json, progress
 if TYPE_CHECKING:
     from shiftlens.models.model import Model
     from shiftlens.steering.arms import Arm
-    from shiftlens.steering.evaluating import Trial
     from shiftlens.steering.intervening import Intervention
     from shiftlens.steering.tasks.task import Task
 
@@ -74,6 +75,8 @@ def evaluate(
     ] = True,
     prompt: Annotated[str | None, typer.Option(help="Asked about every picture.")] = None,
     n: Annotated[int, typer.Option("--n", "-n", help="Samples of each data set, at most.")] = 200,
+    where: WhereOption = None,
+    columns: ColumnsOption = "",
     seed: Annotated[int, typer.Option(help="Of samples and random directions.")] = 0,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the result goes.")] = Path(
         "runs/evaluate"
@@ -103,6 +106,7 @@ def evaluate(
     layer_numbers(layers)
     _check(n, controls, vector, instruction, tuned)
     judged = _tasks(data, task, settings or (), off_target or ())
+    rows = rows_option(where, columns)
     if dry_run:
         from shiftlens.cli.evaluate_summary import print_cost
 
@@ -110,11 +114,16 @@ def evaluate(
         told = _cost([one for *_, one in judged], n, arms, controls, fluency, batch_size)
         print_cost(told, as_json=as_json)
         return
+    from shiftlens.cli.diff_inputs import samples_of
+    from shiftlens.steering.evaluating import Trial
     from shiftlens.steering.evaluating import evaluate as run
     from shiftlens.steering.reading import read_interventions
 
+    # What is asked of one table need not be true of the others.
+    first = partial(samples_of, prompt=prompt, rows=rows)
+    others = partial(samples_of, prompt=None)
     trials = [
-        _trial(name, source, one, out, n, seed, prompt if at == 0 else None)
+        Trial(name, one, (others if at else first)(source, out, n, seed))
         for at, (name, source, one) in enumerate(judged)
     ]
     if no_images:  # a folder's name is a name too
@@ -194,15 +203,6 @@ def _split(text: str) -> tuple[str, str]:
     if source and task in tasks.names() and not (":" not in source and is_provided(text)):
         return source, task
     return text, _BESIDE
-
-
-def _trial(
-    name: str, source: str, task: "Task", out: Path, n: int, seed: int, prompt: str | None
-) -> "Trial":
-    from shiftlens.cli.diff_inputs import samples_of
-    from shiftlens.steering.evaluating import Trial
-
-    return Trial(name, task, samples_of(source, out, n, seed, prompt))
 
 
 def _load(

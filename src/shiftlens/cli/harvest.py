@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shiftlens.data.sample import Samples
     from shiftlens.models.model import Model
 
+_PART = 256  # samples in one part, as in ``shiftlens.harvest``
 _DRAWN = 600  # samples of a package's collection, unless another number is named
 
 
@@ -68,6 +69,9 @@ def harvest(
     part: Annotated[
         str, typer.Option(help="2/8: the second of eight shares; any order, any machine.")
     ] = "",
+    part_size: Annotated[
+        int, typer.Option(help="Samples in one part: what a share takes, and a kill loses.")
+    ] = _PART,
     decoders: Annotated[
         int, typer.Option(help="Processes that decode pictures ahead; 0: this one in between.")
     ] = 0,
@@ -101,6 +105,8 @@ def harvest(
     Example: shiftlens harvest world:base world:people --words person,man,woman -o runs/people
     """
     chosen = _checked(words, tokens, alignment, every, response, adapter, tuned, samples)
+    if part_size < 1:
+        raise typer.BadParameter("at least one sample in a part", param_hint="--part-size")
     layer_numbers(layers)  # finds a mistake before anything is loaded
     share = _share(part)
     crew = Workers(ray, workers, gpus_per_worker, quiet=quiet or as_json)
@@ -130,6 +136,8 @@ def harvest(
         "response": response,
         "max_new_tokens": max_new_tokens,
         "batch_size": batch_size,
+        # Named only where it is asked for: requests of before stay what they are.
+        **({"part_size": part_size} if part_size != _PART else {}),
         **({"remote": True} if remote_images else {}),
     }
     site = None if chosen is None else chosen.describe()
@@ -161,7 +169,7 @@ def harvest(
     if all(one.complete for one in found):
         print_stores(found, model=None if adapter or tuned else model)
     else:
-        print_unfinished(found, part)
+        print_unfinished(found, part, len(asked))
 
 
 def _share(part: str) -> tuple[int, int] | None:

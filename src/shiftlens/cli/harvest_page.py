@@ -108,9 +108,24 @@ def _rows(store: "Manifest") -> int:
     return sum(int(part["n"]) for part in store.ordered())
 
 
-def print_unfinished(stores: "Sequence[Manifest]", part: str) -> None:
-    """Print what one share of a run has added, and what is left to the others."""
+def print_unfinished(stores: "Sequence[Manifest]", part: str, samples: int) -> None:
+    """Print what one share of a run has added, and what is left to the others.
+
+    Args:
+        stores: that it writes.
+        part: the share, such as ``2/8``.
+        samples: of the whole run.
+    """
     out = console()
+    number, shares = (int(one) for one in part.split("/"))
+    if number > stores[0].n_parts:
+        size = max(1, samples // shares)
+        out.print(
+            f"share {part} had nothing to do: {samples} samples are {stores[0].n_parts} part(s) of "
+            f"{stores[0].identity['options']['part_size']}\n"
+            f"  --part-size {size}, in all shares and a new directory, gives each of them some",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
     for store in stores:
         done = f"{len(store.parts)} of {store.n_parts} parts, {_rows(store)} states so far"
         out.print(f"share {part} is done: {store.place} has {done}", markup=False, soft_wrap=True)

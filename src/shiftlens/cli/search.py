@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shiftlens.cli.data_options import ALL_ROWS, ColumnsOption, Rows, WhereOption, rows_option
 from shiftlens.cli.no_images import NoImages, as_named
 from shiftlens.cli.steering_options import (
     layer_numbers,
@@ -82,6 +83,8 @@ def search(
     ] = None,
     prompt: Annotated[str | None, typer.Option(help="Asked about every picture.")] = None,
     n: Annotated[int, typer.Option("--n", "-n", help="Samples of each half, at most.")] = 200,
+    where: WhereOption = None,
+    columns: ColumnsOption = "",
     halving: Annotated[
         bool, typer.Option(help="Ask worse cells fewer samples.", show_default=True)
     ] = True,
@@ -120,6 +123,7 @@ def search(
     layer_numbers(layers)
     limits = [read_budget(one) for one in budget or ()]
     judged = _task(task, settings or (), source, target, max_new_tokens)
+    rows = rows_option(where, columns)
     axes: dict[str, Any] = {
         "strengths": _numbers(strengths, "--strengths"),
         "operators": listed(operators),
@@ -141,7 +145,7 @@ def search(
     from shiftlens.steering.searching import search as run
 
     listener = progress(quiet=quiet or as_json)
-    samples = _samples(data, out, parts * n, seed, prompt)
+    samples = _samples(data, out, parts * n, seed, prompt, rows)
     beside = [_off_target(one, out, n, seed) for one in named_sources(off_target or ())]
     samples = as_named(samples, no_images)
     beside = [replace(one, samples=as_named(one.samples, no_images)) for one in beside]
@@ -227,10 +231,12 @@ def _numbers(text: str, option: str) -> list[float]:
         ) from error
 
 
-def _samples(source: str, out: Path, n: int, seed: int, prompt: str | None) -> "Samples":
+def _samples(
+    source: str, out: Path, n: int, seed: int, prompt: str | None, rows: Rows = ALL_ROWS
+) -> "Samples":
     from shiftlens.cli.diff_inputs import samples_of
 
-    return samples_of(source, out, n, seed, prompt)
+    return samples_of(source, out, n, seed, prompt, rows)
 
 
 def _off_target(named: tuple[str, str], out: Path, n: int, seed: int) -> "OffTarget":

@@ -223,3 +223,19 @@ def test_a_picture_that_is_mended_in_between_is_an_error(
     shutil.copy(samples[0].images[0], broken)
     with pytest.raises(DataError, match="sample 'b' could not be read when the base was harvested"):
         harvest_pair(tiny_path, full_path, mixed, SITE, tmp_path / "out", **options)
+
+
+def test_what_no_model_can_be_asked_is_left_out_of_both_as_in_one_pass(
+    tiny_path: Path, full_path: Path, samples: Samples, tmp_path: Path
+) -> None:
+    crowded = Sample("crowded", "what <image> is this ?", samples[0].images)
+    mixed = Samples([*samples, Sample("bare", " ", ()), crowded])
+    options: dict[str, Any] = {"response": "base", **OPTIONS}
+    stores = harvest_pair(tiny_path, full_path, mixed, SITE, tmp_path / "turn", **options)
+    for one in stores:
+        assert [row["id"] for row in one.quarantine] == ["bare", "crowded"]
+        assert "neither a prompt nor a picture" in one.quarantine[0]["reason"]
+    together = harvest(
+        load_pair(tiny_path, full_path), mixed, SITE, tmp_path / "at-once", **options
+    )
+    assert [one.fingerprint for one in stores] == [one.fingerprint for one in together]

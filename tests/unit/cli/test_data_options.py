@@ -9,10 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import typer
+from tests.builders import build_vector
 
 from shiftlens.cli import main as cli
 from shiftlens.cli.data_options import Rows, rows_option
 from shiftlens.cli.diff_inputs import samples_of
+from shiftlens.data.sample import Sample
 
 
 @pytest.fixture
@@ -80,6 +82,46 @@ def test_verbs_read_what_is_asked_for(
     assert json.loads(capsys.readouterr().out)["samples"] == 3
     assert cli.run_app([*words, "--where", "kind=c"]) == 2
     assert "no row of rows.csv is what where asks for" in capsys.readouterr().err
+
+
+@pytest.fixture
+def answered(pictures: list[Path], tmp_path: Path) -> Path:
+    """The same table, with answers that can be judged."""
+    rows = [f"{path},what {i} ?,{'ab'[i % 2]},dog" for i, path in enumerate(pictures)]
+    file = tmp_path / "answered.csv"
+    file.write_text("\n".join(["file_name,question,kind,answer", *rows]) + "\n")
+    return file
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "search"])
+def test_verbs_that_steer_read_what_is_asked_for(
+    verb: str,
+    answered: Path,
+    tiny_path: Path,
+    questions: list[Sample],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    build_vector(length=80.0).save(tmp_path / "vector")
+    beside = tmp_path / "beside.jsonl"  # has names of its own, and no kind
+    beside.write_text(
+        "\n".join(
+            json.dumps({"image": q.images[0], "prompt": q.prompt, "labels": {"answer": "dog"}})
+            for q in questions
+        )
+    )
+    words = [verb, str(tiny_path), str(answered), "-o", str(tmp_path / "out"), "--controls", "1"]
+    words += ["--task", "style", *"--set words=unicorn --set max_new_tokens=2".split()]
+    words += ["--vector", str(tmp_path / "vector"), "--off-target", str(beside), "--json"]
+    words += ["--columns", "image=file_name,prompt=question"]
+    assert cli.run_app([*words, "--where", "kind=a"]) == 0, capsys.readouterr().err
+    about = json.loads(capsys.readouterr().out)["about"]
+    if verb == "evaluate":
+        assert [one["n"] for one in about["trials"].values()] == [3, 6]
+    else:  # both halves of the target's three
+        assert sum(next(iter(half.values())) for half in about["n"].values()) == 3
+    assert cli.run_app([*words, "--where", "kind=c"]) == 2
+    assert "no row of answered.csv is what where asks for" in capsys.readouterr().err
 
 
 def test_pictures_of_a_table_go_into_the_run(

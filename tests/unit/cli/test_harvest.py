@@ -137,6 +137,8 @@ def test_shares_of_a_run_make_one_store(
     out, words = tmp_path / "s", [*asked, "--samples", "5"]
     assert cli.run_app([*words, "-o", str(out), "--part", "2/2"]) == 0
     assert "share 2/2 is done" in (said := capsys.readouterr().out)
+    assert "share 2/2 had nothing to do: 5 samples are 1 part(s) of 256" in said
+    assert "--part-size 2, in all shares" in said
     assert "run the other shares" in said
     assert cli.run_app([*words, "-o", str(out), "--part", "1/2", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -144,6 +146,23 @@ def test_shares_of_a_run_make_one_store(
     assert cli.run_app([*words, "-o", str(tmp_path / "whole"), "--quiet"]) == 0
     whole = ActivationStore.open(tmp_path / "whole")
     assert document["fingerprint"] == whole.fingerprint
+
+
+def test_smaller_parts_give_every_share_something(
+    asked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = [*asked, "--samples", "5", "--part-size", "2"]
+    for part, done in (("3/3", 1), ("1/3", 2), ("2/3", 3)):
+        assert cli.run_app([*small, "-o", str(tmp_path / "s"), "--part", part, "--json"]) == 0
+        document = json.loads(capsys.readouterr().out)
+        assert document["parts"] == [done, 3]
+    assert cli.run_app([*small, "-o", str(tmp_path / "whole"), "--quiet"]) == 0
+    assert document["fingerprint"] == ActivationStore.open(tmp_path / "whole").fingerprint
+    assert cli.run_app([*small, "-o", str(tmp_path / "whole"), "--quiet"]) == 0, "recognised"
+    assert cli.run_app([*asked, "--samples", "5", "-o", str(tmp_path / "s")]) == 2
+    assert "another options.part_size" in capsys.readouterr().err
+    assert cli.run_app([*small[:-1], "0", "-o", str(tmp_path / "n")]) == 2
+    assert "at least one sample in a part" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("part", ["0/2", "3/2", "2", "1/0", "a/b", "-1/2", "1/2/3", "1.0/2"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from tests.builders import build_vector
 
 from shiftlens.activations.survey import survey
 from shiftlens.cli import main as cli
@@ -210,3 +211,47 @@ def test_a_diff(people: Path, pair: tuple[Model, Model], tmp_path: Path) -> None
 def test_a_suggestion(people: Path, base_path: Path, run: Callable[..., set[str]]) -> None:
     asked = ("suggest", base_path, people, "--samples", 30, "--max-new-tokens", 8)
     assert run(*asked, out="s") == set()
+
+
+@pytest.fixture
+def judged(album: Path, tmp_path: Path) -> Path:
+    """A table about the album beside it, with answers that can be judged."""
+    rows = [
+        {"image": f"{_FOLDER}/{one.name}", "id": one.stem, "prompt": "what is this ?"}
+        for one in sorted(album.iterdir())
+        if "broken" not in one.name
+    ]
+    file = tmp_path / f"{_NAME}.jsonl"
+    file.write_text("\n".join(json.dumps(row | {"labels": {"answer": "dog"}}) for row in rows))
+    return file
+
+
+_STEERED = {
+    "evaluate": "--task style --set words=unicorn --set max_new_tokens=2",
+    "search": "--task style --set words=unicorn --set max_new_tokens=2 -n 2",
+    "discover": "--layer 1 --k 2 --max-new-tokens 2",
+}
+
+
+@pytest.mark.parametrize("verb", _STEERED)
+def test_what_steers_names_nobody(
+    verb: str, judged: Path, tiny_path: Path, tmp_path: Path, run: Callable[..., set[str]]
+) -> None:
+    build_vector(length=80.0).save(tmp_path / "vector")
+    words: list[object] = [tiny_path, judged, *_STEERED[verb].split(), "--controls", 1]
+    if verb != "discover":
+        words += ["--vector", tmp_path / "vector"]
+    beside = ["--off-target", judged] if verb == "evaluate" else []
+    assert run(verb, *words, *beside, out="hidden") == set()
+    assert list((tmp_path / "out" / "hidden").iterdir())
+    assert run(verb, *words, *beside, out="plain", flag=False) & {_FOLDER, _NAME}
+
+
+@pytest.mark.slow
+def test_a_trajectory(
+    people: Path, base_path: Path, adapter_path: Path, run: Callable[..., set[str]]
+) -> None:
+    words = (base_path, adapter_path, people, "--margin", ".3", "--scales", "0,1", "--k", 2)
+    words += ("--words", "person,man,woman", "--draws", 20, "--max-new-tokens", 10, "--answers")
+    assert run("trajectory", *words, out="hidden") == set()
+    assert run("trajectory", *words, out="plain", flag=False) >= {_FOLDER, _NAME}
