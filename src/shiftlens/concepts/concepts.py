@@ -4,10 +4,10 @@ Notation: acts (n, d) states, vectors (k, d) concepts, codes (n, k) activations.
 """
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from torch import Tensor
 
@@ -19,10 +19,16 @@ from shiftlens.concepts.encoders import (
     restored,
     usual_encoder,
 )
-from shiftlens.concepts.files import load_pair, save_pair
+from shiftlens.concepts.files import direction_of, load_pair, refusing, save_pair
 from shiftlens.concepts.learners.learner import Learned
-from shiftlens.core.errors import GroundingError, LearnError, MismatchError
+from shiftlens.core.errors import GroundingError, LearnError, MismatchError, StoreError
+from shiftlens.core.fields import Fields
 from shiftlens.core.shapes import Acts, Assignment, Codes, Vectors
+from shiftlens.core.strict_json import shown
+from shiftlens.data.sample import Sample
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _SCHEMA = 2
 _LISTS = ("words", "contrastive", "neighbours", "images")
@@ -191,6 +197,25 @@ class Concepts:
                 remedy="ground them again with this model",
             )
 
+    def plot(self, samples: Iterable[Sample] | None = None) -> "Figure":
+        """A figure for notebooks: share and words of each concept; needs the extra ``plots``.
+
+        Args:
+            samples: where the pictures' files lie, by id; with them, the most activating pictures
+                of each concept are shown, and a grey tile for one that is missing.
+
+        Returns:
+            a figure of matplotlib that no window and no ``pyplot`` knows of; ``savefig`` writes it.
+            Of more than 40 concepts it shows the largest 40.
+
+        Raises:
+            DataError: there are no concepts.
+            ShiftLensError: matplotlib is not installed.
+        """
+        from shiftlens.concepts.plots.shares import shares
+
+        return shares(self, samples)
+
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor: the vectors, and what the encoder needs."""
         encoder = {f"encoder.{name}": tensor for name, tensor in self.encoder.tensors().items()}
@@ -236,7 +261,38 @@ class Concepts:
             StoreError: missing, damaged, or something else.
         """
         tensors, data = load_pair(Path(path), "concepts", _SCHEMA, oldest=1)
-        return cls.from_data(tensors, data)
+        told = Fields(data, f"data of {path}.json")
+        told.object("learner")
+        told.object("provenance")
+        for name in _LISTS:  # a text would pass for a list of letters
+            told.items(name, [])
+        with refusing(f"{path}.json"):
+            made = cls.from_data(tensors, data)
+            made.require_whole(str(path))
+        return made
+
+    def require_whole(self, where: str) -> None:
+        """Refuse what no learner makes, and a file may hold: figures and lists of wrong shapes.
+
+        Args:
+            where: for messages.
+
+        Raises:
+            StoreError: vectors that are no (k, d) finite numbers; sizes, words or pictures that are
+                not one a concept; a site that is not resolved.
+        """
+        direction_of({"vectors": self.vectors}, "vectors", where, dims=2)
+        for size in self.sizes:
+            Fields({"sizes": size}, where).whole("sizes", highest=2**53)
+        Fields({"decoded_with": self.decoded_with}, where).text("decoded_with")
+        for name in _LISTS:
+            lists = getattr(self, name)
+            if len(lists) not in (0, self.k):
+                raise StoreError(f"{where} has {len(lists)} lists of {name} for {self.k} concepts")
+            for one in lists:
+                Fields({name: list(one)}, where).texts(name)
+        if not all(type(layer) is int for layer in self.site.layers):
+            raise StoreError(f"{where} comes from the layers {shown(self.site.layers)}")
 
     def _require_fit(self, acts: Tensor) -> None:
         if acts.ndim != 2 or acts.shape[1] != self.d:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -12,6 +12,9 @@ from shiftlens.concepts.files import load_pair, save_pair
 from shiftlens.concepts.vectors import SteeringVector
 from shiftlens.core.shapes import Vectors
 from shiftlens.shift.overlap import t_overlap
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _SCHEMA = 2
 
@@ -161,6 +164,26 @@ class ConceptShift:
             state_norm=self.state_norm,
             provenance=dict(self.base.provenance),
         )
+
+    def plot(self, kind: str = "recovery") -> "Figure":
+        """A figure for notebooks; needs the extra ``plots``.
+
+        Args:
+            kind: ``recovery``: centred cosine over strength, with the controls and the intervals of
+                the differences; ``magnitude``: length of each shift, in mean lengths of states,
+                against its consistency; ``matching``: which concept became which; ``drift``: a row
+                a concept with its length, its consistency and the overlap of its words.
+
+        Returns:
+            a figure of matplotlib that no window and no ``pyplot`` knows of; ``savefig`` writes it.
+
+        Raises:
+            DataError: no such kind, or a shift without a recovery.
+            ShiftLensError: matplotlib is not installed.
+        """
+        from shiftlens.shift.plots.kinds import draw
+
+        return draw(self, kind)
 
     def save(self, path: str | Path) -> None:
         """Write ``path.safetensors`` and ``path.json``."""

@@ -5,13 +5,16 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from shiftlens.core.errors import DataError, StoreError
 from shiftlens.core.intervals import Interval
 from shiftlens.core.manifest import read_json, write_atomic, write_json
 from shiftlens.shift.effects import STATISTICS
 from shiftlens.shift.verdicts import CHANGED, Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _KIND, _SCHEMA = "trajectory", 1
 
@@ -181,6 +184,24 @@ class Trajectory:
             "about": dict(self.about),
         }
         return _defined(whole)
+
+    def plot(self, statistic: str = "moved") -> "Figure":
+        """A figure for notebooks: curves with intervals, margin and answers; needs ``plots``.
+
+        Args:
+            statistic: ``moved`` (the mean change of each concept) or ``own`` (that minus the change
+                of all), in spreads of the base's states within concepts.
+
+        Returns:
+            a figure of matplotlib that no window and no ``pyplot`` knows of; ``savefig`` writes it.
+
+        Raises:
+            DataError: no such statistic, no steps or no concepts.
+            ShiftLensError: matplotlib is not installed.
+        """
+        from shiftlens.shift.plots.followed import followed
+
+        return followed(self, statistic)
 
     def save(self, path: str | Path) -> None:
         """Write one JSON file."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shiftlens.concepts.vectors import SteeringVector
 from shiftlens.core.errors import SteeringError, StoreError
@@ -15,6 +15,9 @@ from shiftlens.steering.searching.budgets import read_budget, standing
 from shiftlens.steering.searching.grid import UNGATED
 from shiftlens.steering.searching.measured import Measured
 from shiftlens.steering.searching.pareto import front
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FILE, VECTOR = "search.json", "best"
 _SCHEMA = 1
@@ -138,6 +141,23 @@ class Search:
         lines += [f"  budget {text}: {found}" for text, found in self.standings.items()]
         lines.append(f"  winner's curse, chosen minus held-out: {_said(self.winners_curse)}")
         return "\n".join(lines)
+
+    def plot(self, against: str | None = None) -> "Figure":
+        """A figure for notebooks: effect against cost, and the front; needs the extra ``plots``.
+
+        Args:
+            against: a cost, or ``dose``; by default ``Search.against``.
+
+        Returns:
+            a figure of matplotlib that no window and no ``pyplot`` knows of; ``savefig`` writes it.
+
+        Raises:
+            SteeringError: no such cost was measured.
+            ShiftLensError: matplotlib is not installed.
+        """
+        from shiftlens.steering.searching.plot import front_figure
+
+        return front_figure(self, against)
 
     def to_dict(self) -> dict[str, Any]:
         """The document (docs/search.md): everything but the vector."""

@@ -1,0 +1,1 @@
+"""What ``Concepts.plot`` draws."""

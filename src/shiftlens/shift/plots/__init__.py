@@ -1,0 +1,1 @@
+"""What ``ConceptShift.plot`` and ``Trajectory.plot`` draw: one file a figure."""
