@@ -15,6 +15,7 @@ from shiftlens.activations.job import Job
 from shiftlens.activations.parts import harvest_part
 from shiftlens.activations.site import Site
 from shiftlens.activations.tokens import mean_response
+from shiftlens.core.allocator import keep_freed_memory
 from shiftlens.core.progress import Silent
 from shiftlens.data.reading import read
 from shiftlens.data.sample import Sample
@@ -52,6 +53,7 @@ class Bench:
             n: samples.
             size: of a part, and of a batch.
         """
+        keep_freed_memory()  # as the command line does, and each worker
         samples = list(read(materialise("people", folder / "people", n=n, seed=0)))
         base = load_model(models.path("base"), device="cpu")
         site, roots = Site(-1, mean_response()).resolve(base), (folder / "store",)

@@ -27,7 +27,7 @@ def measure() -> list[Figure]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     # SHIFTLENS_BENCH_SHORT: a look at whether it runs, on a machine that others use.
     short = bool(os.environ.get("SHIFTLENS_BENCH_SHORT"))
-    n, size, rounds = (48, 8, 3) if short else (512, 16, 9)
+    n, size, rounds = (48, 8, 3) if short else (1024, 16, 7)
     with (
         tempfile.TemporaryDirectory() as folder,
         connected("local", cpus=5, gpus=0, weights=2**28),

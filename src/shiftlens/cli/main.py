@@ -39,6 +39,7 @@ from shiftlens.cli import (
     world,
 )
 from shiftlens.cli.terminal import console
+from shiftlens.core.allocator import keep_freed_memory
 from shiftlens.core.errors import ShiftLensError
 
 _INTERRUPTED = 130
@@ -72,6 +73,7 @@ for verb in (
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    keep_freed_memory()
     code = _INTERRUPTED
     with suppress(KeyboardInterrupt):  # Ctrl-C once more, while the first is being told
         code = run_app(sys.argv[1:])

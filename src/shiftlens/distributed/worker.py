@@ -7,6 +7,8 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
+from shiftlens.core.allocator import keep_freed_memory
+
 
 @dataclass(frozen=True)
 class Numerics:
@@ -75,6 +77,7 @@ class Worker:
         try:
             import ray
 
+            keep_freed_memory()
             numerics.apply()
             cargo: Any = ray.get(work[0])
             self._function = cargo.unpacked()
