@@ -12,7 +12,8 @@ from benchmarks.shift.trials import DRAWS, PLACEBOS, K, alarms, margins, paralle
 from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.core.intervals import Interval
 from shiftlens.shift.datasets import compare_datasets
-from shiftlens.shift.kinds import KEPT, UNDECIDED, kinds
+from shiftlens.shift.fates import KEPT
+from shiftlens.shift.kinds import UNDECIDED, kinds
 
 SPLITS = 40
 KIND_SPLITS = 4

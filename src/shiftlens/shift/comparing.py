@@ -18,12 +18,15 @@ from shiftlens.core.shapes import Acts
 from shiftlens.models.claims import is_unknown
 from shiftlens.models.readout import Readout
 from shiftlens.shift.concept_shift import ConceptShift
+from shiftlens.shift.flow import flow
 from shiftlens.shift.matching import bijective, nearest, similarity
 from shiftlens.shift.published import recover_published
 from shiftlens.shift.recovery import fewest_samples, recover
 from shiftlens.shift.states_only import require_states
-from shiftlens.shift.text_and_weights import shares
+from shiftlens.shift.text_and_weights import shares, shares_by_concept
 from shiftlens.shift.vectors import consistency, differences, shift_vectors, spectrum
+
+_SharesJson = tuple[dict[str, float], list[dict[str, float] | None]]
 
 
 def compare(
@@ -102,6 +105,9 @@ def compare(
     own: dict[str, Any] | None = None
     if on_base_text is not None and _enough(base, tuned, learner):
         own = _own_text(base, tuned, learner, readouts[1], layer, seed, draws // 4, options)
+    parts: _SharesJson | None = None
+    if on_base_text is not None and _shared(base, tuned):
+        parts = _shares(base, on_base_text, tuned, before, layer)
     return ConceptShift(
         base=before,
         tuned=after,
@@ -123,9 +129,9 @@ def compare(
         recovery=recovered.to_dict(),
         published=published.to_dict(),
         recovery_own_text=own,
-        shares=None
-        if on_base_text is None or not _shared(base, tuned)
-        else _shares(base, on_base_text, tuned, before, layer),
+        shares=None if parts is None else parts[0],
+        concept_shares=None if parts is None else parts[1],
+        flow=flow(labels, after.assign(b), before.k, after.k).to_dict(),
         labels=dict(zip(main_base.sample_ids, labels.tolist(), strict=True)),
         spectrum={
             "whole": spectrum(vectors).to_dict(),
@@ -260,9 +266,11 @@ def _shares(
     tuned: ActivationStore,
     concepts: Concepts,
     layer: int | None,
-) -> dict[str, float]:
+) -> _SharesJson:
+    """Weights and text in the whole shift, and in that of each concept."""
     a, own = paired(base, tuned)
     _, forced = paired(a, on_base_text)
     states = a.states(layer)
-    parts = (states, forced.states(layer), own.states(layer))
-    return shares(*parts, concepts.assign(states), concepts.k).to_dict()
+    parts = (states, forced.states(layer), own.states(layer), concepts.assign(states), concepts.k)
+    apart = [one if one is None else one.to_dict() for one in shares_by_concept(*parts)]
+    return shares(*parts).to_dict(), apart

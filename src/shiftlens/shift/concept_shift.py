@@ -1,6 +1,6 @@
 """``ConceptShift``: two sets of concepts, what lies between them, and how sure that is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from shiftlens.shift.overlap import t_overlap
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SCHEMA = 2
+_SCHEMA = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +92,9 @@ class ConceptShift:
         labels: concept of every paired sample, by sample id.
         spectrum: how many directions the shifts span: ``whole``, and ``own``, less the mean change
             of all samples; JSON or ``None`` in shifts of earlier versions.
+        flow: where the samples of each base concept lie among the tuned ones; JSON of ``Flow``, or
+            ``None`` in shifts of earlier versions.
+        concept_shares: ``shares`` of each concept alone; JSON or ``None``.
     """
 
     base: Concepts
@@ -112,6 +115,8 @@ class ConceptShift:
     shares: Mapping[str, float] | None = None
     labels: Mapping[str, int] = field(default_factory=dict[str, int])
     spectrum: Mapping[str, Any] | None = None
+    flow: Mapping[str, Any] | None = None
+    concept_shares: Sequence[Mapping[str, float] | None] | None = None
 
     def __len__(self) -> int:
         return self.base.k
@@ -203,7 +208,7 @@ class ConceptShift:
         Raises:
             StoreError: missing, damaged, or something else.
         """
-        tensors, data = load_pair(Path(path), "concept shift", _SCHEMA, oldest=1)
+        tensors, data = load_pair(Path(path), "concept shift", _SCHEMA, oldest=1, finite=False)
         base, tuned = (_side(tensors, data.pop(name), name) for name in ("base", "tuned"))
         lists = {name: tuple(data.pop(name)) for name in _LISTS}
         words = tuple(tuple(words) for words in data.pop("shifted_words"))
@@ -222,6 +227,8 @@ class ConceptShift:
             "shares": self.shares,
             "labels": dict(self.labels),
             "spectrum": self.spectrum,
+            "flow": self.flow,
+            "concept_shares": self.concept_shares,
         }
 
 

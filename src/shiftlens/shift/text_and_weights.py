@@ -45,8 +45,7 @@ def shares(
         MismatchError: the three do not hold the same samples.
     """
     counts = assignment.bincount(minlength=k).double()
-    weights = shift_vectors(base, tuned_on_base_text, assignment, k)
-    text = shift_vectors(tuned_on_base_text, tuned, assignment, k)
+    weights, text = _parts(base, tuned_on_base_text, tuned, assignment, k)
     whole = _weighted(weights + text, weights + text, counts)
     if whole == 0:
         return Shares(0.0, 0.0, 0.0)
@@ -54,6 +53,39 @@ def shares(
         weights=_weighted(weights, weights, counts) / whole,
         text=_weighted(text, text, counts) / whole,
         cross=2 * _weighted(weights, text, counts) / whole,
+    )
+
+
+def shares_by_concept(
+    base: Acts, tuned_on_base_text: Acts, tuned: Acts, assignment: Assignment, k: int
+) -> tuple[Shares | None, ...]:
+    """The same for each concept alone; ``None`` where it has no sample or did not move.
+
+    Args:
+        base, tuned_on_base_text, tuned, assignment, k: see ``shares``.
+
+    Raises:
+        MismatchError: the three do not hold the same samples.
+    """
+    weights, text = _parts(base, tuned_on_base_text, tuned, assignment, k)
+    found: list[Shares | None] = []
+    for own, said in zip(weights.double(), text.double(), strict=True):
+        whole = float((own + said).square().sum())
+        squares = float(own.square().sum()), float(said.square().sum())
+        cross = 2 * float(own @ said)
+        found.append(
+            Shares(*(square / whole for square in squares), cross / whole) if whole else None
+        )
+    return tuple(found)
+
+
+def _parts(
+    base: Acts, tuned_on_base_text: Acts, tuned: Acts, assignment: Assignment, k: int
+) -> tuple[Tensor, Tensor]:
+    """Mean shifts (k, d) that the weights make on the base's text, and that the text makes."""
+    return (
+        shift_vectors(base, tuned_on_base_text, assignment, k),
+        shift_vectors(tuned_on_base_text, tuned, assignment, k),
     )
 
 

@@ -144,7 +144,7 @@ def test_files_give_back_every_field(shift: ConceptShift, tmp_path: Path) -> Non
     assert found.tuned.vectors.equal(shift.tuned.vectors)
     assert found.base.to_data() == shift.base.to_data()
     plain = "nearest bijective cosine consistency shifted_words lost rows recovery shares labels"
-    plain += " spectrum published recovery_own_text"
+    plain += " spectrum published recovery_own_text flow concept_shares"
     for name in plain.split():
         assert getattr(found, name) == getattr(shift, name), name
     data = bytearray((tmp_path / "s.safetensors").read_bytes())
@@ -211,6 +211,22 @@ def test_models_of_another_width_are_refused(tmp_path: Path, tiny: Model) -> Non
 def _pairwise(first: ActivationStore, second: ActivationStore, model: Model) -> ConceptShift:
     readouts = (model.readout, model.readout)
     return compare(first, second, KMeans(k=K), readouts=readouts, **OPTIONS)
+
+
+def test_the_flow_counts_every_paired_sample_once(shift: ConceptShift) -> None:
+    assert shift.flow is not None
+    counts = torch.tensor(shift.flow["counts"])
+    assert counts.shape == (K, K)
+    assert counts.sum(dim=1).tolist() == list(shift.base.sizes)
+    assert counts.sum(dim=0).tolist() == list(shift.tuned.sizes)
+
+
+def test_weights_and_text_of_each_concept_sum_to_its_shift(shift: ConceptShift) -> None:
+    assert shift.concept_shares is not None
+    assert len(shift.concept_shares) == K
+    for one in shift.concept_shares:
+        assert one is not None
+        assert sum(one.values()) == pytest.approx(1, abs=1e-6)
 
 
 def test_the_spectrum_tells_common_and_own_directions_apart(shift: ConceptShift) -> None:

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from shiftlens.concepts.learners.kmeans import KMeans
-from shiftlens.shift.kinds import BORN, KEPT, MERGED, SPLIT, UNDECIDED, VANISHED, Kinds, fate, kinds
+from shiftlens.shift.fates import KEPT, MERGED, SPLIT, VANISHED, fate
+from shiftlens.shift.kinds import BORN, UNDECIDED, Kinds, kinds
 from shiftlens.shift.refits import Split
 
 N, BLOBS, D = 900, 6, 24

@@ -25,6 +25,7 @@ from shiftlens.shift.choosing import Choice, k_by_refits
 from shiftlens.shift.concept_shift import ConceptShift
 from shiftlens.shift.drift import drift
 from shiftlens.shift.effects import group_numbers
+from shiftlens.shift.flow import flow
 from shiftlens.shift.kinds import Kinds, kinds
 from shiftlens.shift.margins import Margins
 from shiftlens.shift.matching import bijective, nearest, similarity
@@ -254,6 +255,7 @@ def _shift(
         rows={"base": len(sides.base), "tuned": len(own), "paired": len(sides.base)},
         recovery={},
         published={},
+        flow=flow(labels, bare[1].assign(states[1]), before.k, after.k).to_dict(),
         labels=dict(zip(sides.base.at_rows(sides.parts.estimation.tolist()).sample_ids,
                         labels.tolist(), strict=True)),
     )  # fmt: skip

@@ -49,6 +49,7 @@ def describe(found: Found, samples: Mapping[str, Sample]) -> dict[str, Any]:
             "summary": {name: summary(found.judged, name) for name in ("moved", "own")},
             "interval_width": found.judged.width,
             "concepts": [_concept(change, found, samples) for change in changes],
+            "flow": found.shift.flow,
             "born": _born(found, samples),
         }
     )
