@@ -11,7 +11,7 @@ from shiftlens.models.hooks import record
 from shiftlens.models.model import Model
 from shiftlens.models.processing.placeholders import placeholder_tokens
 from shiftlens.models.prompts import Inputs, encode
-from shiftlens.steering.applying import Intervention, Steering, steer
+from shiftlens.steering.applying import Intervention, Steerable, steer
 from shiftlens.steering.receipt import Receipt, VectorReceipt
 
 
@@ -67,7 +67,7 @@ class Seen:
 def watch(
     model: Model,
     samples: list[Sample] | Inputs,
-    one: Steering,
+    one: Steerable,
     *,
     layer: int | None = None,
     use_cache: bool = True,

@@ -21,6 +21,7 @@ _HOMES = {
     "ShiftLensError": "shiftlens.core.errors",
     "Site": "shiftlens.activations.site",
     "SparseCoding": "shiftlens.concepts.learners.sparse_coding",
+    "Steering": "shiftlens.steering.keeping.steering",
     "SteeringVector": "shiftlens.concepts.vectors",
     "Trajectory": "shiftlens.shift.curves",
     "choose_k": "shiftlens.concepts.choosing",
@@ -30,6 +31,7 @@ _HOMES = {
     "discover": "shiftlens.steering.discovering",
     "evaluate": "shiftlens.steering.evaluating.evaluate",
     "explain": "shiftlens.concepts.grounding.explaining.explain",
+    "export": "shiftlens.steering.exporting.export",
     "ground": "shiftlens.concepts.grounding.ground",
     "harvest": "shiftlens.activations.harvesting",
     "harvest_pair": "shiftlens.activations.in_turn",
@@ -90,6 +92,8 @@ if TYPE_CHECKING:
     from shiftlens.steering.applying import steer as steer
     from shiftlens.steering.discovering import discover as discover
     from shiftlens.steering.evaluating.evaluate import evaluate as evaluate
+    from shiftlens.steering.exporting.export import export as export
+    from shiftlens.steering.keeping.steering import Steering as Steering
     from shiftlens.steering.searching.search import search as search
     from shiftlens.study.diff.running import diff as diff
     from shiftlens.study.suggesting import suggest as suggest

@@ -1,18 +1,24 @@
 """One ``.safetensors`` and one ``.json`` beside it: how every frozen result is kept.
 
 The JSON holds the SHA-256 of the tensors, so that two halves of different results never pass for
-one.
+one, and that of its own data. They find damage and careless edits; whoever changes a file on
+purpose can write a new SHA-256 as well.
 """
 
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from shiftlens.core.errors import StoreError
-from shiftlens.core.manifest import read_json, replacing, sha256_file, write_json
+from shiftlens.core.errors import ShiftLensError, StoreError
+from shiftlens.core.fields import Fields
+from shiftlens.core.manifest import digest, replacing, sha256_file, write_json
+from shiftlens.core.strict_json import read_strict, shown
 
 
 def save_pair(path: Path, kind: str, schema: int, tensors: dict[str, Tensor], data: Any) -> None:
@@ -28,12 +34,17 @@ def save_pair(path: Path, kind: str, schema: int, tensors: dict[str, Tensor], da
     arrays = path.with_name(path.name + ".safetensors")
     with replacing(arrays) as temporary:
         save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, temporary)
-    head = {"kind": kind, "schema": schema, "sha256": sha256_file(arrays)}
+    head = {
+        "kind": kind,
+        "schema": schema,
+        "sha256": sha256_file(arrays),
+        "data_sha256": digest(data),
+    }
     write_json(path.with_name(path.name + ".json"), {**head, "data": data})
 
 
 def load_pair(
-    path: Path, kind: str, schema: int, *, oldest: int | None = None
+    path: Path, kind: str, schema: int, *, oldest: int | None = None, finite: bool = True
 ) -> tuple[dict[str, Tensor], Any]:
     """Read what ``save_pair`` wrote.
 
@@ -42,22 +53,85 @@ def load_pair(
         kind: what it must be.
         schema: the version of today.
         oldest: the oldest version that can still be read; only today's unless given.
+        finite: refuse NaN and infinity in the JSON.
 
     Raises:
         StoreError: missing, damaged, of another kind or schema, or two halves that do not match.
     """
     arrays = path.with_name(path.name + ".safetensors")
-    head = read_json(path.with_name(path.name + ".json"))
-    found = (head.get("kind"), head.get("schema")) if isinstance(head, dict) else (None, None)
+    head = Fields(read_strict(path.with_name(path.name + ".json"), finite=finite), f"{path}.json")
+    found = (head.take("kind", None), head.take("schema", None))
     readable = range(schema if oldest is None else oldest, schema + 1)
-    if found[0] != kind or found[1] not in readable:
+    # ``True == 1``: a flag is no version.
+    if found[0] != kind or type(found[1]) is not int or found[1] not in readable:
         raise StoreError(
-            f"{path}.json holds {found[0]!r} of schema {found[1]!r}",
+            f"{path}.json holds {shown(found[0])} of schema {shown(found[1])}",
             allowed=f"{kind!r} of schema {' or '.join(map(str, readable))}",
         )
-    if not arrays.exists() or sha256_file(arrays) != head["sha256"]:
-        raise StoreError(f"{arrays} is missing, or is not the one that {path.name}.json belongs to")
+    if not arrays.is_file() or sha256_file(arrays) != head.text("sha256"):
+        raise StoreError(
+            f"{arrays} is missing, or is not the one that {path.name}.json belongs to",
+            remedy="fetch both files again from where they came from",
+        )
+    data = head.take("data")
+    # Files of earlier versions have no digest of their data.
+    if head.take("data_sha256", None) not in (None, digest(data)):
+        raise StoreError(
+            f"{path}.json is not as it was written: its data have another SHA-256",
+            allowed="changes in Python: load, dataclasses.replace, save",
+            remedy="fetch both files again from where they came from",
+        )
+    head.done()
+    return _tensors(arrays), data
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file; only safetensors are ever opened, and nothing in them can run."""
     try:
-        return load_file(arrays), head["data"]
-    except SafetensorError as error:
-        raise StoreError(f"{arrays} is damaged ({error})") from error
+        return load_file(path)
+    except (SafetensorError, ValueError, TypeError, KeyError, OSError, RuntimeError) as error:
+        raise StoreError(f"{path} is damaged ({str(error)[:200]})") from error
+
+
+def direction_of(tensors: Mapping[str, Tensor], name: str, where: str, *, dims: int = 1) -> Tensor:
+    """A float tensor of a file, in float32.
+
+    Args:
+        tensors: of the file, by name.
+        name: of the tensor.
+        where: for messages.
+        dims: how many dimensions it must have.
+
+    Raises:
+        StoreError: it is missing, of another shape, of whole or complex numbers, or not finite.
+    """
+    found = tensors.get(name)
+    if found is None:
+        raise StoreError(f"{where} has no tensor {name!r}")
+    floats = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+    if found.dtype not in floats or found.ndim != dims or not found.numel():
+        raise StoreError(
+            f"the tensor {name!r} of {where} is {found.dtype} of shape {tuple(found.shape)}",
+            allowed=f"numbers of float32 in {dims} dimension{'s' * (dims > 1)}",
+        )
+    found = found.float()
+    if not bool(torch.isfinite(found).all()):
+        raise StoreError(f"the tensor {name!r} of {where} has entries that are not finite")
+    return found
+
+
+@contextmanager
+def refusing(where: str) -> Generator[None]:
+    """Turn whatever a file made of wrong parts sets off into one sentence.
+
+    Raises:
+        StoreError: something was raised that is not an error of ours.
+    """
+    try:
+        yield
+    except (ShiftLensError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise StoreError(
+            f"{where} holds what does not fit together ({type(error).__name__}: {str(error)[:200]})"
+        ) from error

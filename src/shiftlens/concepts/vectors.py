@@ -11,10 +11,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from shiftlens.activations.site import Site, site_from
-from shiftlens.concepts.files import load_pair, save_pair
+from shiftlens.concepts.files import direction_of, load_pair, refusing, save_pair
 from shiftlens.core.errors import SteeringError
+from shiftlens.core.fields import Fields
 
-_SCHEMA = 1
+_SCHEMA = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,8 @@ class SteeringVector:
         kind: how it was made ("mean difference", "concept shift", ...).
         state_norm: mean norm of the states it came from, the yardstick of its dose.
         provenance: JSON: model, data and rows that it came from.
+        description: a few sentences for people: what it does, what it was tried on.
+        licence: of the vector, an SPDX identifier ("apache-2.0"); empty where nobody said.
     """
 
     direction: Float[Tensor, " d"]
@@ -39,6 +42,8 @@ class SteeringVector:
     kind: str
     state_norm: float
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    description: str = ""
+    licence: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.site.layer, int) or self.site.layer < 0:
@@ -148,14 +153,7 @@ class SteeringVector:
 
     def save(self, path: str | Path) -> None:
         """Write ``path.safetensors`` and ``path.json``."""
-        data = {
-            "site": self.site.describe(),
-            "name": self.name,
-            "kind": self.kind,
-            "state_norm": self.state_norm,
-            "provenance": dict(self.provenance),
-        }
-        save_pair(Path(path), "steering vector", _SCHEMA, {"direction": self.direction}, data)
+        save_pair(Path(path), "steering vector", _SCHEMA, self.tensors(), self.to_data())
 
     @classmethod
     def load(cls, path: str | Path) -> "SteeringVector":
@@ -164,9 +162,48 @@ class SteeringVector:
         Raises:
             StoreError: missing, damaged, or something else.
         """
-        tensors, data = load_pair(Path(path), "steering vector", _SCHEMA)
-        site = site_from(data.pop("site"))
-        return cls(tensors["direction"], site=site, **data)
+        tensors, data = load_pair(Path(path), "steering vector", _SCHEMA, oldest=1)
+        return cls.from_data(tensors, Fields(data, f"data of {path}.json"))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor, by name."""
+        return {"direction": self.direction}
+
+    def to_data(self) -> dict[str, Any]:
+        """Everything but the tensors, as JSON."""
+        return {
+            "site": self.site.describe(),
+            "name": self.name,
+            "kind": self.kind,
+            "state_norm": self.state_norm,
+            "provenance": dict(self.provenance),
+            "description": self.description,
+            "licence": self.licence,
+        }
+
+    @classmethod
+    def from_data(cls, tensors: Mapping[str, Tensor], data: Fields) -> "SteeringVector":
+        """The vector that ``tensors`` and ``to_data`` described.
+
+        Files of schema 1 have neither description nor licence.
+
+        Raises:
+            StoreError: something is missing, or of the wrong kind.
+        """
+        with refusing(data.where):
+            site = site_from(data.object("site"))
+        made = cls(
+            direction_of(tensors, "direction", data.where),
+            site=site,
+            name=data.text("name"),
+            kind=data.text("kind"),
+            state_norm=data.number("state_norm"),
+            provenance=data.object("provenance", {}),
+            description=data.text("description", ""),
+            licence=data.text("licence", ""),
+        )
+        data.done()
+        return made
 
     def _require_same_site(self, other: "SteeringVector") -> None:
         here, there = ((one.site.tower, one.site.layer) for one in (self, other))
@@ -211,6 +248,9 @@ class SteeringVector:
             kind=self.kind if self.kind == other.kind else "combination",
             state_norm=(self.state_norm + other.state_norm) / 2,
             provenance={**shared, "parts": parts},
+            # What was said of one part need not be true of the sum.
+            description="",
+            licence=self.licence if self.licence == other.licence else "",
         )
 
     def _parts(self) -> list[dict[str, Any]]:

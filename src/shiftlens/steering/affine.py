@@ -11,8 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from shiftlens.activations.site import Site, site_from
-from shiftlens.concepts.files import load_pair, save_pair
+from shiftlens.concepts.files import direction_of, load_pair, refusing, save_pair
 from shiftlens.core.errors import SteeringError
+from shiftlens.core.fields import Fields
 
 _SCHEMA = 1
 
@@ -107,16 +108,7 @@ class AffineEdit:
 
     def save(self, path: str | Path) -> None:
         """Write ``path.safetensors`` and ``path.json``."""
-        data = {
-            "clipped": self.clipped,
-            "site": self.site.describe(),
-            "name": self.name,
-            "kind": self.kind,
-            "state_norm": self.state_norm,
-            "provenance": dict(self.provenance),
-        }
-        tensors = {"left": self.left, "right": self.right, "mean": self.mean}
-        save_pair(Path(path), "affine edit", _SCHEMA, tensors, data)
+        save_pair(Path(path), "affine edit", _SCHEMA, self.tensors(), self.to_data())
 
     @classmethod
     def load(cls, path: str | Path) -> "AffineEdit":
@@ -126,5 +118,42 @@ class AffineEdit:
             StoreError: missing, damaged, or something else.
         """
         tensors, data = load_pair(Path(path), "affine edit", _SCHEMA)
-        site = site_from(data.pop("site"))
-        return cls(**tensors, site=site, **data)
+        return cls.from_data(tensors, Fields(data, f"data of {path}.json"))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor, by name."""
+        return {"left": self.left, "right": self.right, "mean": self.mean}
+
+    def to_data(self) -> dict[str, Any]:
+        """Everything but the tensors, as JSON."""
+        return {
+            "clipped": self.clipped,
+            "site": self.site.describe(),
+            "name": self.name,
+            "kind": self.kind,
+            "state_norm": self.state_norm,
+            "provenance": dict(self.provenance),
+        }
+
+    @classmethod
+    def from_data(cls, tensors: Mapping[str, Tensor], data: Fields) -> "AffineEdit":
+        """The edit that ``tensors`` and ``to_data`` described.
+
+        Raises:
+            StoreError: something is missing, or of the wrong kind.
+        """
+        with refusing(data.where):
+            site = site_from(data.object("site"))
+        made = cls(
+            left=direction_of(tensors, "left", data.where, dims=2),
+            right=direction_of(tensors, "right", data.where, dims=2),
+            mean=direction_of(tensors, "mean", data.where),
+            clipped=data.flag("clipped"),
+            site=site,
+            name=data.text("name"),
+            kind=data.text("kind"),
+            state_norm=data.number("state_norm"),
+            provenance=data.object("provenance", {}),
+        )
+        data.done()
+        return made

@@ -14,18 +14,19 @@ from shiftlens.steering.divergence import FirstTokens
 from shiftlens.steering.gates import Gate
 from shiftlens.steering.intervening import Intervention as Intervention
 from shiftlens.steering.intervening import check
+from shiftlens.steering.keeping.steering import Steering
 from shiftlens.steering.operators import Operator
 from shiftlens.steering.receipt import Receipt, require_effect
 from shiftlens.steering.running import Running
 from shiftlens.steering.scopes import Scope
 
-Steering = SteeringVector | AffineEdit | Intervention
+Steerable = SteeringVector | AffineEdit | Intervention | Steering
 
 
 @contextmanager
 def steer(
     model: Model,
-    vectors: Steering | Sequence[Steering],
+    vectors: Steerable | Sequence[Steerable],
     *,
     strength: float = 1.0,
     scope: str | Scope = "response",
@@ -44,8 +45,8 @@ def steer(
 
     Args:
         model: who is steered.
-        vectors: a vector, an affine edit or an ``Intervention``, or several of them; all but an
-            ``Intervention`` take the options below.
+        vectors: a vector, an affine edit, an ``Intervention`` or a ``Steering``, or several of
+            them; interventions, also those of a ``Steering``, do not take the options below.
         strength: how much of a vector is added; 0 changes nothing at all.
         scope: which positions; by default those that emit the response.
         gate: for which samples, or at which steps.
@@ -65,7 +66,12 @@ def steer(
         MismatchError: a vector of another width or of another model's weights.
         ShiftLensError: another thread is using the model.
     """
-    many = [vectors] if isinstance(vectors, Steering) else list(vectors)
+    given = [vectors] if isinstance(vectors, Steerable) else list(vectors)
+    many = [
+        part
+        for one in given
+        for part in (one.interventions if isinstance(one, Steering) else [one])
+    ]
     chosen = None if layers is None else tuple(layers)
     wanted = [
         one
@@ -89,6 +95,7 @@ def open_steering(
     first_token_kl: bool = False,
 ) -> Generator[Receipt]:
     """``steer`` without its last question, whether anything happened: for one batch of several."""
+    interventions = [one.bound(model) for one in interventions]
     known = decisions or [None] * len(interventions)
     if len(known) != len(interventions):
         raise SteeringError(f"{len(known)} lists of decisions for {len(interventions)} vectors")

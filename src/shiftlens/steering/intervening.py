@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -52,6 +52,13 @@ class Intervention:
     def tower(self) -> Tower:
         """Where it lives: in the language model, the vision tower, or the projector."""
         return cast(Tower, self.vector.site.tower)
+
+    def bound(self, model: Model) -> "Intervention":
+        """The intervention with what its gate needs of a model; see ``Gate.bound``."""
+        if not isinstance(self.gate, Gate):  # none, or something that ``check`` refuses
+            return self
+        gate = self.gate.bound(model)
+        return self if gate is self.gate else replace(self, gate=gate)
 
     def resolve_layers(self, model: Model) -> tuple[int, ...]:
         """The blocks, counted from 0.

@@ -53,6 +53,7 @@ def steer_responses(
         raise DataError("no samples to steer", allowed="at least one")
     if batch_size < 1:
         raise DataError(f"a batch of {batch_size} samples", allowed="at least 1")
+    interventions = [one.bound(model) for one in interventions]
     listener, said, receipts = progress or Silent(), list[Response](), list[Receipt]()
     listener.start("steered answers", len(samples))
     try:

@@ -9,7 +9,9 @@ unsteered response first: that is a ``TwoPassGate``, and is named so.
 from shiftlens.steering.gates.about_to_say import AboutToSay as AboutToSay
 from shiftlens.steering.gates.active import Active as Active
 from shiftlens.steering.gates.gate import Gate as Gate
+from shiftlens.steering.gates.gate import Joint as Joint
 from shiftlens.steering.gates.gate import Leaf as Leaf
+from shiftlens.steering.gates.gate import Not as Not
 from shiftlens.steering.gates.gate import Reading as Reading
 from shiftlens.steering.gates.gate import StateGate as StateGate
 from shiftlens.steering.gates.linear import LDA as LDA

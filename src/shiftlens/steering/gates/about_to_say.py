@@ -1,18 +1,20 @@
 """Open where the model is about to say one of some words, read off its own unembedding."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from shiftlens.core.errors import SteeringError
+from shiftlens.core.errors import MismatchError, SteeringError
 from shiftlens.models.generation import decode
 from shiftlens.models.model import Model
 from shiftlens.models.readout import Readout
 from shiftlens.steering.calls import idle_tokens
 from shiftlens.steering.gates.gate import Decisions, StateGate
+
+_END = "(the end)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,14 +28,15 @@ class AboutToSay(StateGate):
     Attributes:
         words: as they were given.
         token_ids: first tokens of their spellings.
-        readout: final norm and unembedding.
+        readout: final norm and unembedding; ``None`` in a gate that was read from a file, until
+            it is ``bound`` to a model, as ``steer`` does.
         layer: the block after which the state is read.
         every_step: decide again for every position that emits a token.
     """
 
     words: tuple[str, ...]
     token_ids: frozenset[int]
-    readout: Readout
+    readout: Readout | None
     layer: int  # pyright: ignore[reportIncompatibleVariableOverride]
     every_step: bool = True
 
@@ -66,15 +69,41 @@ class AboutToSay(StateGate):
                 raise SteeringError(f"the tokenizer of {model.name} does not know {word!r}")
             found |= own
         at = model.address.layer(layer, model.name)
-        named = (*words, "(the end)") if or_to_end else words
+        named = (*words, _END) if or_to_end else words
         return AboutToSay(
             named, frozenset(one for one in found if one is not None), model.readout, at
         )
 
     def opens(self, states: Float[Tensor, "m d"]) -> Decisions:
-        """Whether the likeliest next token begins one of the words."""
+        """Whether the likeliest next token begins one of the words.
+
+        Raises:
+            SteeringError: the gate was read from a file, and is not bound to a model.
+        """
+        if self.readout is None:
+            raise SteeringError(
+                "the gate about words to be said has no model to read them with",
+                remedy="steer with it, or bind it: gate.bound(model)",
+            )
         likeliest = self.readout.logits(states).argmax(dim=-1)
         return torch.isin(likeliest, torch.tensor(sorted(self.token_ids), device=likeliest.device))
+
+    def bound(self, model: Model) -> "AboutToSay":
+        """The gate with the model's readout; one that has a readout is returned as it is.
+
+        Raises:
+            MismatchError: the model writes the words with other tokens.
+        """
+        if self.readout is not None:
+            return self
+        words = tuple(word for word in self.words if word != _END)
+        made = AboutToSay.of(model, *words, or_to_end=_END in self.words, layer=self.layer)
+        if made.token_ids != self.token_ids:
+            raise MismatchError(
+                f"the gate knows {', '.join(self.words)} by other tokens than {model.name} has",
+                remedy='make the gate anew: AboutToSay.of(model, "word")',
+            )
+        return replace(self, readout=model.readout)
 
     def describe(self) -> dict[str, Any]:
         """The gate as JSON."""

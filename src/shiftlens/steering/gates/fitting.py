@@ -7,6 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from shiftlens.core.errors import SteeringError
+from shiftlens.core.fields import Fields
 
 FEWEST = 8
 """Rows of each class that a gate is fitted on, at least."""
@@ -33,6 +34,19 @@ class HeldOut:
             "false_positive": self.false_positive,
             "rows": self.rows,
         }
+
+    @staticmethod
+    def from_data(data: Fields) -> "HeldOut":
+        """What ``to_dict`` wrote.
+
+        Raises:
+            StoreError: something is missing, or of the wrong kind.
+        """
+        found = HeldOut(
+            data.number("true_positive"), data.number("false_positive"), data.whole("rows")
+        )
+        data.done()
+        return found
 
 
 def choose_threshold(scores: Tensor, positive: Sequence[bool]) -> tuple[float, HeldOut]:

@@ -3,12 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from shiftlens.core.errors import SteeringError
+
+if TYPE_CHECKING:
+    from shiftlens.models.model import Model
 
 Decisions = Bool[Tensor, " m"]
 
@@ -60,14 +63,22 @@ class Gate(ABC):
     def describe(self) -> dict[str, Any]:
         """The gate as JSON, with what is known of its errors."""
 
+    def bound(self, model: "Model") -> "Gate":  # noqa: ARG002
+        """The gate with what it needs of a model, which no file holds: its unembedding.
+
+        Raises:
+            MismatchError: the gate belongs to another model.
+        """
+        return self
+
     def __and__(self, other: "Gate") -> "Gate":
-        return _Joint("and", (self, other))
+        return Joint("and", (self, other))
 
     def __or__(self, other: "Gate") -> "Gate":
-        return _Joint("or", (self, other))
+        return Joint("or", (self, other))
 
     def __invert__(self) -> "Gate":
-        return _Not(self)
+        return Not(self)
 
 
 class Leaf(Gate):
@@ -113,45 +124,73 @@ class StateGate(Leaf):
 
 
 @dataclass(frozen=True, eq=False)
-class _Joint(Gate):
-    """Open where all of its gates are, or any."""
+class Joint(Gate):
+    """Open where all of its gates are, or any.
+
+    Attributes:
+        kind: ``and`` or ``or``.
+        gates: the parts.
+    """
 
     kind: str
     gates: tuple[Gate, ...] = field(default_factory=tuple)
 
     def leaves(self) -> tuple[Leaf, ...]:
+        """The leaves of its parts."""
         return tuple(leaf for gate in self.gates for leaf in gate.leaves())
 
     def parts(self) -> tuple[Gate, ...]:
+        """The gates that it was combined from."""
         return tuple(part for gate in self.gates for part in gate.parts())
 
     def combine(self, decided: Mapping[Leaf, Tensor]) -> Tensor:
+        """Its decisions from those of its leaves."""
         first, *others = (gate.combine(decided) for gate in self.gates)
         for other in others:
             first = first & other if self.kind == "and" else first | other
         return first
 
     def describe(self) -> dict[str, Any]:
+        """The gate as JSON."""
         return {"gate": self.kind, "of": [gate.describe() for gate in self.gates]}
+
+    def bound(self, model: "Model") -> Gate:
+        """The gate with what it needs of a model."""
+        inner = tuple(gate.bound(model) for gate in self.gates)
+        same = all(one is other for one, other in zip(inner, self.gates, strict=True))
+        return self if same else Joint(self.kind, inner)
 
 
 @dataclass(frozen=True, eq=False)
-class _Not(Gate):
-    """Open where another gate is closed."""
+class Not(Gate):
+    """Open where another gate is closed.
+
+    Attributes:
+        gate: the other one.
+    """
 
     gate: Gate
 
     def leaves(self) -> tuple[Leaf, ...]:
+        """The leaves of its parts."""
         return self.gate.leaves()
 
     def parts(self) -> tuple[Gate, ...]:
+        """The gates that it was combined from."""
         return self.gate.parts()
 
     def combine(self, decided: Mapping[Leaf, Tensor]) -> Tensor:
+        """Its decisions from those of its leaves."""
         return ~self.gate.combine(decided)
 
     def describe(self) -> dict[str, Any]:
+        """The gate as JSON."""
         return {"gate": "not", "of": [self.gate.describe()]}
+
+    def bound(self, model: "Model") -> Gate:
+        """The gate with what it needs of a model."""
+        inner = self.gate.bound(model)
+        return self if inner is self.gate else Not(inner)
 
 
 def require_both(decisions: Tensor, name: str) -> None:

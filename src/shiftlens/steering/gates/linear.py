@@ -11,8 +11,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from shiftlens.activations.store import ActivationStore, Row
-from shiftlens.concepts.files import load_pair, save_pair
+from shiftlens.concepts.files import direction_of, load_pair, save_pair
 from shiftlens.core.errors import SteeringError
+from shiftlens.core.fields import Fields
 from shiftlens.steering.gates.fitting import (
     HeldOut,
     choose_threshold,
@@ -56,15 +57,7 @@ class LinearGate(StateGate):
 
     def save(self, path: str | Path) -> None:
         """Write ``path.safetensors`` and ``path.json``."""
-        data = {
-            "threshold": self.threshold,
-            "layer": self.layer,
-            "held_out": self.held_out.to_dict(),
-            "kind": self.kind,
-            "every_step": self.every_step,
-            "provenance": dict(self.provenance),
-        }
-        save_pair(Path(path), "linear gate", _SCHEMA, {"weights": self.weights}, data)
+        save_pair(Path(path), "linear gate", _SCHEMA, self.tensors(), self.to_data())
 
     @classmethod
     def load(cls, path: str | Path) -> "LinearGate":
@@ -74,8 +67,41 @@ class LinearGate(StateGate):
             StoreError: missing, damaged, or something else.
         """
         tensors, data = load_pair(Path(path), "linear gate", _SCHEMA)
-        held_out = HeldOut(**data.pop("held_out"))
-        return cls(tensors["weights"], held_out=held_out, **data)
+        return cls.from_data(tensors, Fields(data, f"data of {path}.json"))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor, by name."""
+        return {"weights": self.weights}
+
+    def to_data(self) -> dict[str, Any]:
+        """Everything but the tensors, as JSON."""
+        return {
+            "threshold": self.threshold,
+            "layer": self.layer,
+            "held_out": self.held_out.to_dict(),
+            "kind": self.kind,
+            "every_step": self.every_step,
+            "provenance": dict(self.provenance),
+        }
+
+    @classmethod
+    def from_data(cls, tensors: Mapping[str, Tensor], data: Fields) -> "LinearGate":
+        """The gate that ``tensors`` and ``to_data`` described.
+
+        Raises:
+            StoreError: something is missing, or of the wrong kind.
+        """
+        made = cls(
+            direction_of(tensors, "weights", data.where),
+            threshold=data.number("threshold"),
+            layer=data.whole("layer"),
+            held_out=HeldOut.from_data(data.inner("held_out")),
+            kind=data.text("kind"),
+            every_step=data.flag("every_step", False),
+            provenance=data.object("provenance", {}),
+        )
+        data.done()
+        return made
 
     def describe(self) -> dict[str, Any]:
         """The gate as JSON."""

@@ -1,7 +1,7 @@
 """A gate that is decided from an unsteered pass over the same samples."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -9,6 +9,7 @@ from torch import Tensor
 from shiftlens.activations.selections.response import LastPrompt
 from shiftlens.activations.selections.selection import Selection
 from shiftlens.core.errors import SteeringError
+from shiftlens.models.model import Model
 from shiftlens.steering.gates.active import Active
 from shiftlens.steering.gates.gate import Gate, Leaf, StateGate
 from shiftlens.steering.gates.nearest import NearestConcept
@@ -59,6 +60,12 @@ class TwoPassGate(Gate):
         if self.inner.layer is None:
             raise SteeringError("a two-pass gate needs an inner gate that reads a block")
         return self.inner.layer
+
+    def bound(self, model: Model) -> "TwoPassGate":
+        """The gate with what its inner gate needs of a model."""
+        inner = self.inner.bound(model)
+        same = inner is self.inner or not isinstance(inner, StateGate)
+        return self if same else replace(self, inner=inner)
 
     def leaves(self) -> tuple[Leaf, ...]:
         """None: nothing is read while it steers."""
