@@ -1,4 +1,4 @@
-"""What ``store info`` and ``store verify`` say, in eighty columns."""
+"""What ``store info``, ``store verify`` and ``store cache`` say, in eighty columns."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,6 +13,7 @@ from shiftlens.cli.terminal import console
 if TYPE_CHECKING:
     from shiftlens.activations.info import StoreInfo
     from shiftlens.activations.verifying import Verification
+    from shiftlens.core.copies import Copies
 
 _DIGEST = re.compile(r"([0-9a-f]{16})[0-9a-f]{48}")  # the whole of it is for --json
 _SHOWN = 20  # faults on the screen; --json gives all
@@ -106,3 +107,12 @@ def _print_unnamed(one: "Verification") -> None:
         out, n = console(), len(one.unnamed)
         text = f"not in the manifest, and not looked at: {n} file{'s' if n > 1 else ''}: {names}"
         out.print(text, markup=False, soft_wrap=True)
+
+
+def print_copies(left: "Copies", removed: "Copies | None") -> None:
+    """Print what copies of stores from far away take, and what was given back."""
+    out = console()
+    if removed is not None:
+        out.print(f"removed {removed.files} copies, {size_text(removed.bytes)}")
+    what = f"{left.files} copies of stores from far away, {size_text(left.bytes)}, in {left.folder}"
+    out.print(what, markup=False, soft_wrap=True)

@@ -140,7 +140,7 @@ class Remote:
             StoreError: it is missing, or is not what it was.
             MachineError: the place cannot be reached, or the disk is full.
         """
-        copy = _cache() / "files" / sha256[:2] / (sha256 + Path(name).suffix)
+        copy = copies_folder() / sha256[:2] / (sha256 + Path(name).suffix)
         if not copy.exists():
             with replacing(copy) as temporary:
                 self.get(name, temporary)
@@ -283,8 +283,13 @@ def require_here(path: str | Path, what: str) -> None:
         )
 
 
+def copies_folder() -> Path:
+    """Where copies of files from far away lie, by checksum; see ``shiftlens.core.copies``."""
+    return _cache() / "files"
+
+
 def _cache() -> Path:
-    """Where copies lie; it may be removed at any time when nothing runs."""
+    """Where copies and half-written parts lie; it may be removed when nothing runs."""
     named = os.environ.get("SHIFTLENS_CACHE")
     if named:
         return Path(named)

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from tests.unit.data.layout_files import coco_name, picture, vqav2, write_json
 
-from shiftlens.core.errors import DataError
+from shiftlens.core.errors import DataError, SteeringError
 from shiftlens.data.layouts import read_vqav2
 from shiftlens.data.reading import read
+from shiftlens.steering.tasks.registry import make_task
 
 _QUESTIONS = "v2_OpenEnded_mscoco_val2014_questions.json"
 _ANNOTATIONS = "v2_mscoco_val2014_annotations.json"
@@ -231,3 +232,29 @@ def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no file of questions"):
         read_vqav2(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("split", ["test2015", "test-dev2015"])
+def test_a_test_split_is_read_without_the_answers_that_nobody_published(
+    split: str, tmp_path: Path
+) -> None:
+    vqav2(tmp_path, split)
+    picture(tmp_path / "test2015" / coco_name(262148, "test2015"))
+    answered = read_vqav2(tmp_path)
+    assert answered[0].labels["answer"] == "down", "who has answers of his own may use them"
+    (tmp_path / f"v2_mscoco_{split}_annotations.json").unlink()
+    samples = read(tmp_path)
+    assert [s.prompt for s in samples] == [s.prompt for s in answered]
+    assert [s.labels for s in samples] == [{}, {}, {}]
+    assert Path(samples[0].images[0]).is_file()
+    with pytest.raises(SteeringError, match="answer"):
+        make_task("vqa", {}).check(samples)
+
+
+def test_other_splits_without_answers_are_read_when_that_is_meant(tmp_path: Path) -> None:
+    vqav2(tmp_path)
+    assert all(not s.labels for s in read_vqav2(tmp_path, annotations=False))
+    (tmp_path / _ANNOTATIONS).unlink()
+    with pytest.raises(DataError, match="annotations=False for none"):
+        read_vqav2(tmp_path)
+    assert len(read_vqav2(tmp_path, annotations=False)) == 3

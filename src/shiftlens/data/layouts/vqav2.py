@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from shiftlens.core.errors import DataError
 from shiftlens.data.layouts.layout import Layout, asked, existing, finish, layouts
@@ -22,7 +22,7 @@ def read_vqav2(
     path: str | Path,
     *,
     split: str | None = None,
-    annotations: str | Path | None = None,
+    annotations: str | Path | Literal[False] | None = None,
     folder: str | Path | None = None,
     prompt: str | None = None,
     limit: int | None = None,
@@ -43,12 +43,15 @@ def read_vqav2(
     Ids are question ids, and so is the order. Labels are ``answers`` (the texts of all people),
     ``answer`` (``multiple_choice_answer``, the most common one), ``answer_type`` (``yes/no``,
     ``number``, ``other``) and ``question_type``. Annotations of other questions are passed over,
-    so that a part of the questions can be read with the whole file of answers.
+    so that a part of the questions can be read with the whole file of answers. The answers of the
+    test splits (``test2015``, ``test-dev2015``) were never published: without a file of answers
+    their questions are read without labels.
 
     Args:
         path: the folder, or the file of questions.
         split: such as ``val2014``, where the folder holds several, or the file's name none.
-        annotations: the file of answers, where it is not beside the questions.
+        annotations: the file of answers, where it is not beside the questions; ``False`` for
+            questions without answers, and so without labels, on purpose.
         folder: the pictures, where they are not beside the questions.
         prompt: asked in place of the questions; ``{question}`` in it stands for the question.
         limit: keep the first so many.
@@ -58,18 +61,17 @@ def read_vqav2(
 
     Raises:
         DataError: a file or the image folder is missing or there are several, a row is malformed, a
-            question has no annotation or one of another picture, or no picture exists.
+            question has no annotation or one of another picture, or no picture exists. Of a test
+            split no file of answers is missed.
     """
     source = existing(path)
     file = _questions_file(source, split)
     split = split or split_in(file.name)
     if split is None:
         raise DataError(f"{file.name} does not say its split", remedy='pass split="val2014"')
-    answers = _annotations_file(file, split) if annotations is None else existing(annotations)
+    answers = _answers_file(file, split, annotations)
     questions = by_number(rows_of(load_object(file), "questions", file), "question_id", _question)
-    labels = by_number(
-        rows_of(load_object(answers), "annotations", answers), "question_id", _labels
-    )
+    labels = {} if answers is None else _annotated(answers)
     # The pictures of test-dev2015 are those of test2015.
     shown = split.replace("-dev", "")
     names = {image: f"COCO_{shown}_{image:012d}.jpg" for image, _, _ in questions.values()}
@@ -79,23 +81,43 @@ def read_vqav2(
             str(number),
             asked(text, prompt),
             (str(place / names[image]),),
-            labels=_known(number, image, labels, f"{where}: question {number}", answers.name),
+            labels=_known(number, image, labels, f"{where}: question {number}", answers),
         )
         for number, (image, text, where) in questions.items()
     ]
     return finish(samples, source, limit)
 
 
+def _answers_file(
+    questions: Path, split: str, given: str | Path | Literal[False] | None
+) -> Path | None:
+    """The file of answers; none where none is meant, or none was published."""
+    if given is False:
+        return None
+    if given is not None:
+        return existing(given)
+    if split.startswith("test") and not _annotations_of(questions, split):
+        return None
+    return _annotations_file(questions, split)
+
+
+def _annotated(file: Path) -> dict[int, _Annotation]:
+    return by_number(rows_of(load_object(file), "annotations", file), "question_id", _labels)
+
+
 def _known(
-    number: int, image: int, labels: Mapping[int, _Annotation], where: str, file: str
+    number: int, image: int, labels: Mapping[int, _Annotation], where: str, file: Path | None
 ) -> dict[str, Any]:
     """The labels of a question, if they are there and about the same picture."""
+    if file is None:
+        return {}
     if number not in labels:
-        raise DataError(f"{where} has no annotation in {file}")
+        raise DataError(f"{where} has no annotation in {file.name}")
     of_image, known = labels[number]
     if of_image != image:
         raise DataError(
-            f"{where} is about picture {image}, its annotation in {file} about picture {of_image}"
+            f"{where} is about picture {image}, "
+            f"its annotation in {file.name} about picture {of_image}"
         )
     return known
 
@@ -142,15 +164,21 @@ def _annotations_file(questions: Path, split: str) -> Path:
     expected = questions.with_name(alike.replace("_questions.json", "_annotations.json"))
     if expected != questions and expected.is_file():
         return expected
-    files = sorted(questions.parent.glob("*_annotations.json"))
-    found = [one for one in files if split_in(one.name) == split]
+    found = _annotations_of(questions, split)
     if len(found) != 1:
+        files = sorted(questions.parent.glob("*_annotations.json"))
         raise DataError(
             f"{questions.name} has no annotations beside it",
             allowed=f"{expected.name}; there are {', '.join(one.name for one in files) or 'none'}",
-            remedy="put the file there, or pass annotations=...; test splits have no answers",
+            remedy="put the file there, or pass annotations=...; annotations=False for none",
         )
     return found[0]
+
+
+def _annotations_of(questions: Path, split: str) -> list[Path]:
+    """Files of answers of a split beside its questions."""
+    files = sorted(questions.parent.glob("*_annotations.json"))
+    return [one for one in files if split_in(one.name) == split]
 
 
 def _fits(path: Path) -> bool:
