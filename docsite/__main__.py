@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sphinx.cmd.build import main as sphinx
 
+from docsite.finishing import finish
 from docsite.staging import ROOT, stage
 
 
@@ -21,9 +22,12 @@ def build(out: Path, work: Path) -> int:
     stage(work / "source")
     here = os.fspath(Path(__file__).parent)
     quietly = ["-q", "-W", "--keep-going", "-b", "html", "-c", here]
-    return sphinx(
+    code = sphinx(
         [*quietly, "-d", os.fspath(work / "doctrees"), os.fspath(work / "source"), os.fspath(out)]
     )
+    if code == 0:
+        finish(out)
+    return code
 
 
 def _built_here(words: list[str]) -> int:

@@ -15,9 +15,10 @@ _TUTORIALS = (
     "tutorials/check-in-ci",
 )
 _HOW_TO = (
-    *("doctor", "data", "pictures", "tokens", "words", "store", "learn", "explain"),
+    *("how-to", "doctor", "data", "pictures", "tokens", "words", "store", "cluster", "faults"),
+    *("learn", "explain"),
     *("check", "placebos", "trajectories", "drift"),
-    *("steering", "search", "evaluate", "importing", "privacy"),
+    *("steering", "search", "evaluate", "playground", "importing", "privacy"),
 )
 _METHOD = ("method", "adapters", "geometry", "world")
 _HELP = ("errors", "faq", "comparison", "release", "writing-docs")

@@ -56,6 +56,8 @@ def test_the_search_works_from_the_disk(site: Path, page: Page, word: str, found
     page.wait_for_timeout(1000)
     hits = page.locator("#search-results li a").all_inner_texts()
     assert any("Placebos" in hit for hit in hits) is found
+    excerpts = page.locator("#search-results li p.context").all_inner_texts()
+    assert any("placebo" in one.lower() for one in excerpts) is found
 
 
 def test_a_phone_s_menu_opens_and_leads_on(site: Path, page: Page) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urldefrag
 
 import pytest
 from docsite import navigation, public_names, verbs
+from docsite.finishing import finished, searched
 from docsite.staging import outside
 from tests.site_building import built_site
 
@@ -142,3 +143,22 @@ def test_every_page_is_in_the_menu() -> None:
 def test_links_that_leave_the_pages_are_told_from_those_that_stay() -> None:
     assert outside("formats/policy.md", "../../examples/policy.toml") == "examples/policy.toml"
     assert outside("formats/policy.md", "../check.md") is None
+
+
+def test_the_search_reads_a_page_s_text_and_its_sections() -> None:
+    page = (
+        '<script>no</script><article role="main" id="x"><section id="a" class="c"><h1>A &lt;b&gt;'
+        '<a class="headerlink" href="#a">#</a></h1><p>one <b>two</b></p></section></article>'
+    )
+    said = '<div role="main"> <section id="a"> A &lt;b&gt; one two </section></div>'
+    assert searched(page).replace("> ", ">").replace(" <", "<") == said.replace("> ", ">").replace(
+        " <", "<"
+    )
+    assert searched("<p>no article</p>") == ""
+
+
+def test_a_signature_of_several_lines_is_no_list_and_others_stay_one() -> None:
+    page = '<dt class="sig py"><dl><dd>a,</dd></dl></dt><dl><dt>word</dt><dd>meaning</dd></dl>'
+    told = finished(page)
+    assert '<div class="sig-lines"><div>a,</div></div>' in told
+    assert told.endswith("<dl><dt>word</dt><dd>meaning</dd></dl>")
