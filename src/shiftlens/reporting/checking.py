@@ -39,6 +39,9 @@ CHANGE: dict[str, type] = {
     **dict.fromkeys(("share", "overlap", "cosine", "magnitude", "consistency", "lost"), object),
 }
 _STEERING = {"title": str, "question": str, "figures": Sequence, "examples": Sequence}
+_PAIR = {"before": str, "after": str}
+_SWEEP = {"effect": str, "cells": Sequence, "chosen": int, "fronts": Mapping, "budgets": Sequence}
+_CELL = {"name": str, "cell": Mapping, "effect": object, "costs": Mapping, "dose": object}
 _FIGURE = {"label": str, "estimate": object, "role": str}
 _EXAMPLE = {"id": str, "prompt": str, "answers": Sequence}
 _ANSWER = {"label": str, "text": str}
@@ -92,11 +95,54 @@ def _check_steering(steering: Any, place: str) -> None:
     require(steering, _STEERING, place)
     for number, figure in enumerate(steering["figures"]):
         require(figure, _FIGURE, f"{place}.figures[{number}]")
+    _check_changes(steering, place)
+    if steering.get("sweep"):
+        _check_sweep(steering["sweep"], f"{place}.sweep")
     for number, example in enumerate(steering["examples"]):
         where = f"{place}.examples[{number}]"
         require(example, _EXAMPLE, where)
         for position, answer in enumerate(example["answers"]):
             require(answer, _ANSWER, f"{where}.answers[{position}]")
+
+
+def _check_changes(steering: Mapping[str, Any], place: str) -> None:
+    """Counts of answers before and after, which documents of earlier versions lack."""
+    for number, pair in enumerate(steering.get("meant") or ()):
+        require(pair, _PAIR, f"{place}.meant[{number}]")
+    for data, arms in (steering.get("changes") or {}).items():
+        for arm, one in arms.items():
+            where = f"{place}.changes.{data}.{arm}"
+            require(one, {"transitions": Mapping}, where)
+            for kind, matrix in one["transitions"].items():
+                _check_matrix(matrix, f"{where}.transitions.{kind}")
+
+
+def _check_matrix(matrix: Any, place: str) -> None:
+    if not isinstance(matrix, Mapping):
+        raise DataError(f"{place} is not an object", allowed="{before: {after: count}}")
+    for before, row in matrix.items():
+        if not isinstance(row, Mapping) or not all(_is_count(n) for n in row.values()):
+            raise DataError(
+                f"{place}.{before} holds no counts", allowed="{after: a whole number from 0 up}"
+            )
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _check_sweep(sweep: Any, place: str) -> None:
+    require(sweep, _SWEEP, place)
+    places = [sweep["chosen"], *(one for edge in sweep["fronts"].values() for one in edge)]
+    for number, cell in enumerate(sweep["cells"]):
+        require(cell, _CELL, f"{place}.cells[{number}]")
+    if sweep.get("against") not in sweep["fronts"] or not all(
+        _is_count(one) and one < len(sweep["cells"]) for one in places
+    ):
+        raise DataError(
+            f"{place} names cells or a cost that it does not have",
+            allowed=f"places in its {len(sweep['cells'])} cells, and a cost of its fronts",
+        )
 
 
 def require(

@@ -13,7 +13,14 @@ WIDTH, HEIGHT = 640, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 22, 18, 50
 _TICKS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0)
 _STEPS = (0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
-_APART = 34.0  # pixels between two tick labels
+_APART = 46.0  # pixels between two tick labels
+_LABELS = {
+    "loss": "accuracy lost off target",
+    "accuracy": "accuracy lost on other answers",
+    "first_token_kl": "first token moved, nats",
+    "repeats": "more repetition",
+    "dose": "dose",
+}
 
 
 @dataclass(frozen=True)
@@ -76,13 +83,23 @@ def worst(one: Mapping[str, Any], cost: str) -> dict[str, float] | None:
     return max(found, key=lambda value: (value["estimate"], value["high"]), default=None)
 
 
-def front_chart(document: Mapping[str, Any], cost: str, label: str) -> FrontChart | None:
-    """Lay out a search's cells by one cost.
+def cost_label(cost: str) -> str:
+    """A kind of cost, or one of several, in words."""
+    head, _, data = cost.partition(":")
+    label = _LABELS.get(head, head.replace("_", " "))
+    return f"{label} ({data})" if data else label
+
+
+def front_chart(
+    document: Mapping[str, Any], cost: str, label: str, *, all_told: bool = False
+) -> FrontChart | None:
+    """Lay out the cells of a search, or of several strengths, by one cost.
 
     Args:
-        document: of a search.
+        document: of a search; without what was held out, of several strengths.
         cost: the horizontal axis: a kind of cost, or ``dose``.
         label: of that axis.
+        all_told: every cell has its interval, and its strength beside it; for a few cells.
 
     Returns:
         the chart, or ``None`` where no cell has both numbers.
@@ -97,7 +114,12 @@ def front_chart(document: Mapping[str, Any], cost: str, label: str) -> FrontChar
     # Only one front is listed below the charts, so only its cells have numbers.
     listed = order if cost == document["against"] else []
     numbers = {id(one): str(place) for place, one in enumerate(listed, start=1)}
-    dots = [_dot(kind, one, cost, x, y, numbers.get(id(one), "")) for kind, one in known]
+    if all_told:
+        numbers = {id(one): f"{one['cell']['strength']:g}" for one in document["cells"]}
+    dots = [
+        _dot(kind, one, cost, x, y, numbers.get(id(one), ""), all_told=all_told)
+        for kind, one in known
+    ]
     limit = _limit(document, cost)
     at = None if limit is None else x(limit)
     return FrontChart(
@@ -126,8 +148,8 @@ def _kinds(document: Mapping[str, Any], cost: str) -> list[tuple[str, Mapping[st
     for place, one in enumerate(document["cells"]):
         kind = "dropped" if one["dropped"] else "front" if place in edge else "asked"
         found.append(("chosen" if place == document["chosen"] else kind, one))
-    found += [("control", one) for one in document["controls"]]
-    return [*found, ("held-out", document["held_out"])]
+    found += [("control", one) for one in document.get("controls", ())]
+    return [*found, ("held-out", document["held_out"])] if "held_out" in document else found
 
 
 def _value(one: Mapping[str, Any], cost: str) -> float:
@@ -206,6 +228,8 @@ def _dot(
     x: Callable[[float], float],
     y: Callable[[float], float],
     number: str,
+    *,
+    all_told: bool,
 ) -> Dot:
     price, effect = worst(one, cost), one["effect"]
     assert price is not None  # asked before
@@ -213,7 +237,7 @@ def _dot(
     said = f"effect {decimal(effect['estimate'])} {bounds(effect)}, cost {paid}"
     names = {"held-out": "on held-out samples: ", "control": "random direction, held-out: "}
     at, height = x(price["estimate"]), y(effect["estimate"])
-    whiskers = kind in ("chosen", "front", "held-out")
+    whiskers = all_told or kind in ("chosen", "front", "held-out")
     return Dot(
         kind=kind,
         x=at,

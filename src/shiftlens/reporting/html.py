@@ -66,7 +66,7 @@ def _run(document: Mapping[str, Any], pictures: Pictures) -> str:
     return draw(
         "page.html.j2",
         document,
-        styles=("explain.css",),
+        styles=("explain.css", "fronts.css", "steering.css"),
         # Every picture has been asked for by the views.
         symbols=pictures.symbols,
         findings=findings(document),

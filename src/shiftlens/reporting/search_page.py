@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftlens.reporting import numbers
-from shiftlens.reporting.fronts import front_chart, worst
+from shiftlens.reporting.fronts import cost_label, front_chart, worst
 from shiftlens.reporting.intervals import measure_bars
 from shiftlens.reporting.pages import document_of, draw, write_page
 from shiftlens.reporting.summary import Finding
@@ -21,13 +21,6 @@ _PARTS = {
     "held_out": Mapping,
     "held_out_unsteered": Mapping,
     "winners_curse": Mapping,
-}
-_LABELS = {
-    "loss": "accuracy lost off target",
-    "accuracy": "accuracy lost on other answers",
-    "first_token_kl": "first token moved, nats",
-    "repeats": "more repetition",
-    "dose": "dose",
 }
 
 
@@ -46,20 +39,13 @@ def write_search_page(data: Mapping[str, Any], path: str | Path) -> Path:
     return write_page(path, _page(document))
 
 
-def cost_label(cost: str) -> str:
-    """A kind of cost, or one of several, in words."""
-    head, _, data = cost.partition(":")
-    label = _LABELS.get(head, head.replace("_", " "))
-    return f"{label} ({data})" if data else label
-
-
 def _page(document: Mapping[str, Any]) -> str:
     heads = _heads(document)
     charts = [front_chart(document, cost, cost_label(cost)) for cost in document["fronts"]]
     return draw(
         "search.html.j2",
         document,
-        styles=("search.css",),
+        styles=("fronts.css", "search.css"),
         findings=_findings(document),
         charts=[one for one in charts if one is not None],
         edge=[document["cells"][at] for at in document["fronts"][document["against"]]],

@@ -163,6 +163,9 @@ def build_steering(paths: list[str]) -> dict[str, Any]:
                         "<= 0.03", True),
                 _figure("random", "random direction: yes became no", 0.04, 0.02, 0.07, "control"),
             ],
+            "meant": [{"before": "yes", "after": "no"}],
+            "changes": _changes(),
+            "sweep": _sweep(),
             "receipt": ["yes to no: 812 tokens in 400 of 400 samples; strength 1, dose 0.41, "
                         "cosine −0.08 (after block 4, positions: response)"],
             "examples": [
@@ -233,6 +236,55 @@ def build_steering(paths: list[str]) -> dict[str, Any]:
             ],
         },
     }  # fmt: skip
+
+
+def _changes() -> dict[str, Any]:
+    """Which answers became which: two arms on the target, one beside it, a baseline."""
+    moved = {"yes": {"no": 372, "yes": 28}, "no": {"no": 390, "yes": 10}}
+    colours = {
+        one: {one: 20 + place}
+        for place, one in enumerate(("red", "blue", "green", "black", "white", "brown", "grey"))
+    }
+    colours["red"]["brown"] = 2
+    colours["(other)"] = {"(other)": 31}
+    still = {"yes": {"yes": 396, "no": 4}, "no": {"no": 400}}
+    return {
+        "yes-no": {
+            "steered": {"transitions": {"yes/no": moved}, "changed": {"yes/no": 382}},
+            "random direction": {"transitions": {"yes/no": still}, "changed": {"yes/no": 4}},
+        },
+        "colours": {
+            "steered": {"transitions": {"(no type)": colours}, "changed": {"(no type)": 5}}
+        },
+    }
+
+
+def _sweep() -> dict[str, Any]:
+    """The same at four strengths, of which the third is the one that is judged."""
+
+    def cell(strength: float, effect: float, loss: float) -> dict[str, Any]:
+        def around(value: float, half: float) -> dict[str, float]:
+            return {"estimate": value, "low": value - half, "high": value + half}
+
+        return {
+            "name": f"strength {strength:g}",
+            "cell": {"layer": 4, "strength": strength, "operator": "add", "scope": "response",
+                     "gate": "none"},
+            "n": 800, "counted": 400, "effect": around(effect, 0.03),
+            "costs": {"accuracy:colours": around(loss, 0.02)}, "dose": 0.4 * strength,
+            "touched": 800, "lower_is_better": False, "dropped": "",
+        }  # fmt: skip
+
+    cells = [cell(0.25, 0.04, 0.0), cell(0.5, 0.55, 0.002), cell(1, 0.93, 0.01), cell(2, 0.9, 0.2)]
+    return {
+        "effect": "source answers that became the target",
+        "strengths": [0.25, 0.5, 1, 2],
+        "cells": cells,
+        "chosen": 2,
+        "fronts": {"accuracy": [0, 1, 2], "dose": [0, 1, 2]},
+        "against": "accuracy",
+        "budgets": ["accuracy <= 0.03"],
+    }
 
 
 def _figure(
