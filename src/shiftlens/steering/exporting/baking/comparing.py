@@ -1,0 +1,163 @@
+"""The reverse check: do the weights do what the hooks did, to the last digits?"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from shiftlens.core.errors import ExportError
+from shiftlens.models.generation import generate
+from shiftlens.models.model import Model
+from shiftlens.models.probe import difference, make_probe
+from shiftlens.models.processing.readable import needs_picture
+from shiftlens.models.prompts import Inputs, encode_turns
+from shiftlens.steering.exporting.refusing import HOOKS
+
+ABSOLUTE = 1e-4
+"""How far logits may be apart in float32, where they are about as large as real models' are."""
+_SCALE = 30.0
+# In half types every block rounds: as in the tests of families, in eps of the type a block.
+_HALF = {torch.bfloat16: 3, torch.float16: 6}
+NEW_TOKENS = 8
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far a baked model's logits are from those of the model with hooks.
+
+    Attributes:
+        max_difference: the largest, over all positions of all inputs.
+        allowed: by the type of the weights, see ``allowed_difference``.
+        unsteered: the largest difference between hooks and none, which shows what was at stake.
+        positions: how many were compared.
+        pictures: whether a picture was among the inputs.
+        dtype: in which both were computed.
+    """
+
+    max_difference: float
+    allowed: float
+    unsteered: float
+    positions: int
+    pictures: bool
+    dtype: str
+
+    @property
+    def equal(self) -> bool:
+        """Whether the two do the same."""
+        return self.max_difference <= self.allowed
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the receipt keeps it."""
+        return {**asdict(self), "equal": self.equal}
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What both are asked.
+
+    Attributes:
+        batches: the prompts.
+        pictures: whether there is a picture among them.
+    """
+
+    batches: tuple[Inputs, ...]
+    pictures: bool
+
+
+def probing(model: Model, *, need_pictures: bool) -> Questions:
+    """A few prompts, one with a picture where the model can read it.
+
+    Raises:
+        ExportError: pictures are needed and the model cannot read any here.
+    """
+    probe = make_probe(model)
+    if need_pictures and probe.pictures:
+        raise ExportError(
+            f"{model.name} cannot read a picture here ({probe.pictures}), and without one nothing "
+            "of this steering can be checked",
+            remedy="mend what keeps its processor from reading pictures: shiftlens doctor names it",
+        )
+    turns = probe.turns
+    if needs_picture(model):
+        ((seen,),) = turns[1:]
+        turns = (tuple(replace(one, images=seen.images) for one in turns[0]),)
+    return Questions(tuple(encode_turns(model, one) for one in turns), not probe.pictures)
+
+
+def compare(
+    model: Model,
+    hooked: Sequence[Tensor],
+    ours: Sequence[Tensor],
+    plain: Sequence[Tensor],
+    *,
+    pictures: bool,
+    coarsest: torch.dtype | None = None,
+) -> Comparison:
+    """Logits of the same inputs, three times.
+
+    Args:
+        model: of which type and depth they are.
+        hooked: (n, vocabulary) for each batch, steered by hooks.
+        ours: the same, from changed weights.
+        plain: the same, not steered at all.
+        pictures: whether a picture was among the inputs.
+        coarsest: the type that edited matrices are rounded to in the files, if one was.
+    """
+    theirs = torch.cat(list(hooked))
+    scale = float(theirs[theirs.isfinite()].abs().max())
+    return Comparison(
+        max_difference=_largest(torch.cat(list(ours)), theirs),
+        allowed=allowed_difference(model, scale, coarsest),
+        unsteered=_largest(torch.cat(list(plain)), theirs),
+        positions=len(theirs),
+        pictures=pictures,
+        dtype=str(model.dtype).removeprefix("torch."),
+    )
+
+
+def allowed_difference(model: Model, scale: float, coarsest: torch.dtype | None = None) -> float:
+    """What is put down to rounding.
+
+    In float32 1e-4 up to logits of 30, and in proportion beyond; in half types 3 (bfloat16) or 6
+    (float16) last digits of the largest logit for every block.
+
+    Args:
+        model: of which type and depth.
+        scale: the largest logit.
+        coarsest: the type that edited matrices are rounded to in the files, if one was.
+    """
+    half = next((one for one in (coarsest, model.dtype) if one in _HALF), None)
+    if half is not None:
+        return _HALF[half] * torch.finfo(half).eps * model.address.n_layers * scale
+    return ABSOLUTE * max(1.0, scale / _SCALE)
+
+
+def require_equal(found: Comparison, what: str) -> None:
+    """Refuse weights that do something else than the hooks.
+
+    Raises:
+        ExportError: they do.
+    """
+    if not found.equal:
+        raise ExportError(
+            f"{what} and the hooks differ by up to {found.max_difference:.3g} in the logits "
+            f"(the steering itself moves them by {found.unsteered:.3g}): this architecture does "
+            "something between its layers that these weights cannot carry",
+            allowed=f"a difference of up to {found.allowed:.3g} ({found.dtype})",
+            remedy=HOOKS,
+        )
+
+
+def greedy(model: Model, questions: Questions) -> list[tuple[int, ...]]:
+    """The first tokens that a model says to each prompt, with its cache."""
+    return [
+        one.token_ids
+        for batch in questions.batches
+        for one in generate(model, batch, max_new_tokens=NEW_TOKENS)
+    ]
+
+
+def _largest(ours: Tensor, theirs: Tensor) -> float:
+    return float(difference(ours, theirs).max()) if ours.shape == theirs.shape else float("inf")
