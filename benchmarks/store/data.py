@@ -11,6 +11,7 @@ from shiftlens.activations.manifest import Manifest
 from shiftlens.activations.part_files import write_part
 from shiftlens.activations.site import Site
 from shiftlens.activations.tokens import word
+from shiftlens.activations.writing import Counting
 
 D = 4096
 PART = 256
@@ -85,8 +86,10 @@ def write_store(
     lines = tables(n, size) if rows is None else rows
     manifest = manifest_of(root, -(-n // size))
     manifest.write()
-    for number, start, length in chunks(n, size):
-        counts = {"matched": length, "missed": 0, "failed": 0}
-        tensors = {"layer.0": states[start % len(states) :][:length]}
-        manifest.add(number, write_part(root, number, lines[number], tensors, counts, []))
+    with Counting([manifest]) as counting:
+        for number, start, length in chunks(n, size):
+            counts = {"matched": length, "missed": 0, "failed": 0}
+            tensors = {"layer.0": states[start % len(states) :][:length]}
+            begun = write_part(root, number, lines[number], tensors, counts, [])
+            counting.add(number, lambda begun=begun: [begun()])
     manifest.finish()

@@ -60,7 +60,7 @@ def write_large(root: Path, n: int, d: int, *, linked: bool) -> None:
         rows, counts = table(start, length), {"matched": length, "missed": 0, "failed": 0}
         copied = number > 0 and linked and length == LARGE_PART
         tensors = {} if copied else {"layer.0": states[:length]}
-        part = write_part(root, number, rows, tensors, counts, [])
+        part = write_part(root, number, rows, tensors, counts, [])()
         if copied:
             (root / part["shard"]).unlink()
             os.link(root / manifest.parts[0]["shard"], root / part["shard"])

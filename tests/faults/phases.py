@@ -22,7 +22,7 @@ _WATCHED: tuple[tuple[Any, str, str], ...] = (
     (harvesting, "being_written", "beginning"),
     (survey, "being_written", "beginning"),
     (in_turn, "being_written", "beginning"),
-    (harvesting, "harvest_part", "model"),
+    (harvesting, "begin_part", "model"),
     (survey, "_part", "model"),
     (parts, "write_part", "files"),
     (survey, "_write", "files"),

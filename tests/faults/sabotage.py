@@ -1,5 +1,6 @@
 """What a harvest must not do, done to it on purpose: the killing tests must find it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ def count_before_writing() -> None:
     """Make files exist under their names before anything is in them, and count them then."""
     real = parts.write_part
 
-    def write_part(root: Path, number: int, *rest: Any) -> dict[str, Any]:
+    def write_part(root: Path, number: int, *rest: Any) -> Callable[[], dict[str, Any]]:
         names = f"shard-{number:05d}.safetensors", f"rows-{number:05d}.parquet"
         for name in names:
             (root / name).touch()

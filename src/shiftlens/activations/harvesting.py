@@ -9,11 +9,17 @@ from typing import Any, Literal, overload
 from shiftlens.activations.finite import warn_not_finite
 from shiftlens.activations.job import Job
 from shiftlens.activations.manifest import Manifest
-from shiftlens.activations.parts import harvest_part
+from shiftlens.activations.parts import begin_part, harvest_part
 from shiftlens.activations.selections.response import Word
 from shiftlens.activations.site import Site
 from shiftlens.activations.store import ActivationStore
-from shiftlens.activations.writing import Share, being_written, check_share, pending
+from shiftlens.activations.writing import (
+    Counting,
+    Share,
+    being_written,
+    check_share,
+    pending,
+)
 from shiftlens.core.errors import DataError, MismatchError, SiteError
 from shiftlens.core.executor import Executor, SerialExecutor
 from shiftlens.core.places import Remote, place_of, under
@@ -313,9 +319,13 @@ def run_parts(
     job.progress.start(f"harvesting {names}", sum(map(len, ranges.values())))
     job.progress.advance(sum(len(part) for n, part in ranges.items() if n not in lacking))
     try:
-        for number, entries in executor.map(partial(harvest_part, job), parts):
-            for manifest, entry in zip(manifests, entries, strict=True):
-                manifest.add(number, entry)
+        with Counting(manifests) as counting:
+            if isinstance(executor, SerialExecutor):  # what is begun here can be ended meanwhile
+                for number, settle in executor.map(partial(begin_part, job), parts):
+                    counting.add(number, settle)
+            else:
+                for number, entries in executor.map(partial(harvest_part, job), parts):
+                    counting.add(number, partial(list, entries))
     finally:
         job.progress.stop()
 

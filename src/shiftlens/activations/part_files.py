@@ -1,6 +1,7 @@
 """The two files of one part of a store: its states, and a table of what they are of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ def write_part(
     tensors: Mapping[str, Tensor],
     counts: Mapping[str, int],
     quarantine: Sequence[Mapping[str, str]],
-) -> dict[str, Any]:
-    """Write shard and rows, each in one step; they count once the manifest names them.
+) -> Callable[[], dict[str, Any]]:
+    """Write shard and rows; what is given back waits until they are on the disk.
+
+    Nothing is in its place before that is called, and files count once the manifest names them.
 
     Args:
         root: the store's directory or address; there, they are put once they are whole here.
@@ -30,10 +33,12 @@ def write_part(
         quarantine: samples that could not be used, with ``id`` and ``reason``.
 
     Returns:
-        the part's entry for the manifest.
+        what waits, in any thread, moves the files to where they belong, and gives the part's entry
+        for the manifest. It raises ``MachineError`` where the disk is full, or the place cannot be
+        reached.
 
     Raises:
-        MachineError: the disk is full, or the place cannot be reached.
+        MachineError: the disk is full.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -41,28 +46,34 @@ def write_part(
 
     folder = root.workshop if isinstance(root, Remote) else root
     shard, table = folder / f"shard-{number:05d}.safetensors", folder / f"rows-{number:05d}.parquet"
-    with replacing_all(shard, table) as files:
+    with ExitStack() as stack:
+        files = stack.enter_context(replacing_all(shard, table))
         states, lines = files.temporaries
         save_file(dict(tensors), states)
         files.written(states)
         pq.write_table(pa.Table.from_pylist(list(rows), schema=_schema()), lines)
         files.written(lines)
         bad = rows_not_finite(tensors)
-        digests = files.digests
-    entry = {
+        held = stack.pop_all()
+    entry: dict[str, Any] = {
         "shard": shard.name,
         "rows": table.name,
         "n": sum(row["state"] is not None for row in rows),
         "counts": dict(counts),
         **({"not_finite": bad} if bad else {}),
         "quarantine": list(quarantine),
-        "sha256": dict(zip(("shard", "rows"), digests, strict=True)),
     }
-    if isinstance(root, Remote):
-        for file in (shard, table):
-            root.put(file, file.name)
-            file.unlink()
-    return entry
+
+    def settle() -> dict[str, Any]:
+        with held:
+            entry["sha256"] = dict(zip(("shard", "rows"), files.digests, strict=True))
+        if isinstance(root, Remote):
+            for file in (shard, table):
+                root.put(file, file.name)
+                file.unlink()
+        return entry
+
+    return settle
 
 
 def _schema() -> Any:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -20,7 +21,7 @@ from shiftlens.activations.selections.mean import Mean
 from shiftlens.activations.selections.response import Word
 from shiftlens.activations.selections.selection import Failed, Missed, Pick, Said
 from shiftlens.activations.site import Site
-from shiftlens.core.errors import DataError
+from shiftlens.core.errors import DataError, MachineError
 from shiftlens.data.images import Opening
 from shiftlens.data.loading import Loaded, loading
 from shiftlens.data.privacy import name_of, told
@@ -44,13 +45,17 @@ class _Table:
         return {f"layer.{layer}": torch.cat(parts) for layer, parts in self.states.items()}
 
 
-def harvest_part(job: Job, part: tuple[int, Sequence[Sample]]) -> tuple[int, list[dict[str, Any]]]:
+Entries = list[dict[str, Any]]
+"""Of one part: for each model, what the manifest will hold of it."""
+
+
+def begin_part(job: Job, part: tuple[int, Sequence[Sample]]) -> tuple[int, Callable[[], Entries]]:
     """Harvest a range of samples with every model and write one shard for each.
 
     Idempotent: the files have names of their own and replace what a killed run left.
 
     Returns:
-        the part's number and, for each model, its entry for the manifest.
+        the part's number and what waits, in any thread, until its files are where they belong.
     """
     number, samples = part
     tables = [_Table() for _ in job.models]
@@ -59,11 +64,27 @@ def harvest_part(job: Job, part: tuple[int, Sequence[Sample]]) -> tuple[int, lis
     with loading(samples, decoders=job.decoders, ahead=job.batch_size, opening=opening) as loaded:
         for _ in range(0, len(samples), job.batch_size):
             _batch(job, list(islice(loaded, job.batch_size)), tables, quarantine)
-    entries = [
-        write_part(root, number, table.rows, table.shard(), table.counts, quarantine)
-        for root, table in zip(job.roots, tables, strict=True)
-    ]
-    return number, entries
+    begun: list[Callable[[], dict[str, Any]]] = []
+    try:
+        for root, table in zip(job.roots, tables, strict=True):
+            written = table.rows, table.shard(), table.counts, quarantine
+            begun.append(write_part(root, number, *written))
+    except BaseException:
+        for settle in begun:  # nothing half-written stays
+            with suppress(MachineError):
+                settle()
+        raise
+    return number, lambda: [settle() for settle in begun]
+
+
+def harvest_part(job: Job, part: tuple[int, Sequence[Sample]]) -> tuple[int, Entries]:
+    """Harvest a range of samples and wait until its files are where they belong.
+
+    Returns:
+        the part's number and, for each model, its entry for the manifest.
+    """
+    number, settle = begin_part(job, part)
+    return number, settle()
 
 
 def _batch(

@@ -1,10 +1,12 @@
 """How a run becomes a store: locked, begun or gone on with, part by part, and finished."""
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
 from shiftlens.activations.manifest import Manifest, has_manifest, read_manifest, require_same
-from shiftlens.core.errors import DataError
+from shiftlens.core.errors import DataError, MachineError
 from shiftlens.core.locking import briefly_locked, locked, remove_locks
 from shiftlens.core.manifest import remove_leftovers
 
@@ -42,6 +44,60 @@ def being_written(
         yield manifests
         for manifest in manifests:
             _conclude(manifest)
+
+
+class Counting:
+    """Makes parts exist one after the other, behind the back of whoever computes the next one.
+
+    A part waits for the disk, and a store far away for the network, while the models work. At the
+    end of the block, however it ends, every part that was added exists or has raised.
+
+    Args:
+        manifests: of the stores of a run.
+    """
+
+    def __init__(self, manifests: Sequence[Manifest]) -> None:
+        self._manifests = manifests
+        self._pool = ThreadPoolExecutor(1, "shiftlens-parts")
+        self._last: Future[None] | None = None
+
+    def __enter__(self) -> "Counting":
+        return self
+
+    def add(self, number: int, settle: Callable[[], Sequence[dict[str, Any]]]) -> None:
+        """Make a part exist soon; the one before does now.
+
+        Args:
+            number: of the part.
+            settle: waits for its files, and gives its entry for each manifest.
+
+        Raises:
+            MachineError: the disk is full, or the place cannot be reached; the part before this
+                one does not count.
+        """
+        try:
+            self._wait()
+        except BaseException:
+            with suppress(MachineError):  # nothing half-written stays
+                settle()
+            raise
+        self._last = self._pool.submit(self._count, number, settle)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._wait()
+        finally:
+            self._pool.shutdown()
+
+    def _wait(self) -> None:
+        last, self._last = self._last, None
+        if last is not None:
+            last.result()
+
+    def _count(self, number: int, settle: Callable[[], Sequence[dict[str, Any]]]) -> None:
+        for manifest, entry in zip(self._manifests, settle(), strict=True):
+            manifest.add(number, entry)
 
 
 def is_whole(manifest: Manifest) -> bool:

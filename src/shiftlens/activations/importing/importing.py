@@ -242,7 +242,7 @@ def _part(work: _Work, part: int, numbers: range) -> dict[str, Any]:
     matched = sum(work.planned.sizes[number] > 0 for number in numbers)
     counts = {"matched": matched, "missed": len(numbers) - matched, "failed": 0}
     tensors = {name: torch.cat(pieces) for name, pieces in states.items()}
-    return write_part(work.root, part, rows, tensors, counts, ())
+    return write_part(work.root, part, rows, tensors, counts, ())()
 
 
 def _row(work: _Work, number: int, state: int | None, place: int) -> dict[str, Any]:
