@@ -1,4 +1,4 @@
-"""``shiftlens import``: feature files of xl-vlms become a store that every other verb reads."""
+"""``shiftlens import``: feature files of xl-vlms become stores, control vectors steerings."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,10 +18,12 @@ def register(app: typer.Typer) -> None:
 
 
 def bring_in(
-    file: Annotated[Path, typer.Argument(help="What xl-vlms saved: features/HOOK_NAME.pth.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The store's directory.")] = Path(
-        "runs/imported"
-    ),
+    file: Annotated[
+        Path, typer.Argument(help="What xl-vlms saved (.pth), or a control vector (.gguf).")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The directory of the store, or of the steering.")
+    ] = Path("runs/imported"),
     model: Annotated[
         str | None, typer.Option(help="Whose states they are, on your word: a directory or an id.")
     ] = None,
@@ -47,10 +49,11 @@ def bring_in(
         bool, typer.Option("--dry-run", help="Say what it would write, and stop.")
     ] = False,
 ) -> None:
-    """Make a store of a features file of xl-vlms; nothing in the file is run.
+    """Make a store of a features file of xl-vlms, or a steering of a control vector of llama.cpp.
 
-    With --model, where its weights are at hand, the store is as good as a harvested one. Without,
-    concepts can be learned from it and compared with those of other imported files.
+    Nothing in the file is run. With --model, where its weights are at hand, the store is as good as
+    a harvested one, and the vectors steer. Without, concepts can be learned from it and compared
+    with those of other imported files, and vectors be exported again.
 
     Example: shiftlens import features/save_hidden_states_dog.pth --words dog -o runs/dog
     """
@@ -62,6 +65,13 @@ def bring_in(
             raise typer.BadParameter(f"{value!r} is none of {', '.join(known)}", param_hint=name)
     if adapter and not model:
         raise typer.BadParameter("an adapter is of a model: name it", param_hint="--model")
+    from shiftlens.cli.import_vectors import import_vectors, is_gguf
+
+    if is_gguf(file):
+        _require_no_settings_of_stores(words, module, positions, prompt, response, images)
+        told = {"as_json": as_json, "quiet": quiet, "dry_run": dry_run}
+        import_vectors(file, out, model, adapter, **told)
+        return
     from shiftlens.activations.importing.importing import import_features, planned_import
 
     chosen: dict[str, Any] = {
@@ -92,6 +102,15 @@ def bring_in(
         print_json(described(store))
     elif not quiet:
         print_stores([store], model=None if adapter else model)
+
+
+def _require_no_settings_of_stores(*given: object) -> None:
+    """Refuse options that say something about states: a control vector has none."""
+    names = ("--words", "--module", "--positions", "--prompt", "--response", "--images")
+    usual = ("", None, "each", None, "own", None)
+    for name, value, default in zip(names, given, usual, strict=True):
+        if value != default:
+            raise typer.BadParameter("a control vector has no states", param_hint=name)
 
 
 def _print_cost(planned: "Plan", *, as_json: bool) -> None:

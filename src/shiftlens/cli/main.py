@@ -24,6 +24,7 @@ from shiftlens.cli import (
     doctor,
     evaluate,
     explain,
+    export,
     ground,
     harvest,
     importing,
@@ -64,7 +65,7 @@ def _root(
 
 
 for verb in (
-    *(check, demo, diff, discover, doctor, evaluate, explain),
+    *(check, demo, diff, discover, doctor, evaluate, explain, export),
     *(ground, harvest, importing, learn, placebo),
     *(run, search, serve, steer, store, suggest, trajectory, world),
 ):

@@ -1,16 +1,18 @@
 """Vectors, gates and whole interventions from files and from what is typed."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from shiftlens.concepts.vectors import SteeringVector
 from shiftlens.core.errors import SteeringError, StoreError
-from shiftlens.core.manifest import read_json
+from shiftlens.core.strict_json import read_strict, shown
 from shiftlens.models.model import Model
 from shiftlens.steering.affine import AffineEdit
 from shiftlens.steering.gates import AboutToSay, Gate, LinearGate, PromptSays
 from shiftlens.steering.intervening import Intervention
-from shiftlens.steering.operators import read_operator
+from shiftlens.steering.keeping.steering import FILE, Steering, as_steering
+from shiftlens.steering.operators import Add, Operator, read_operator
 
 _GATES = "says:woman,man (about to be said), end, prompt:gun,bomb, probe:FILE; not: before it"
 
@@ -24,14 +26,89 @@ def read_vector(path: str | Path) -> SteeringVector | AffineEdit:
     Raises:
         StoreError: missing, damaged, or something else.
     """
+    found = read_kept(path)
+    if isinstance(found, Steering):
+        raise StoreError(
+            f"{path} holds a whole steering, with settings of its own",
+            allowed="a steering vector, or an affine edit",
+            remedy="take its vectors: shiftlens.Steering.load(path).interventions[0].vector",
+        )
+    return found
+
+
+def read_kept(path: str | Path) -> SteeringVector | AffineEdit | Steering:
+    """A vector, an affine edit or a steering, whichever the files hold.
+
+    Args:
+        path: with or without its ending; or the folder of a steering.
+
+    Raises:
+        StoreError: missing, damaged, or something else.
+    """
     stem = _stem(path)
-    head = read_json(stem.with_name(f"{stem.name}.json"))
+    head = read_strict(stem.with_name(f"{stem.name}.json"))
     kind = head.get("kind") if isinstance(head, dict) else None
     if kind == "steering vector":
         return SteeringVector.load(stem)
     if kind == "affine edit":
         return AffineEdit.load(stem)
-    raise StoreError(f"{stem}.json holds {kind!r}", allowed="a steering vector, or an affine edit")
+    if kind == "steering":
+        return Steering.load(stem)
+    raise StoreError(
+        f"{stem}.json holds {shown(kind)}", allowed="a steering, a steering vector, an affine edit"
+    )
+
+
+def read_steering(
+    paths: Sequence[str | Path],
+    *,
+    strength: float = 1.0,
+    scope: str = "all",
+    operator: str = "add",
+    layers: Sequence[int] = (),
+) -> Steering:
+    """One steering of saved ones, vectors and affine edits.
+
+    A steering keeps its settings, its strengths multiplied by ``strength``; vectors and edits take
+    all of the settings.
+
+    Raises:
+        SteeringError: no file, or a setting that cannot be read or that a steering does not take.
+        StoreError: a file is missing, damaged, or something else.
+    """
+    kept = [read_kept(path) for path in paths]
+    found = [
+        part
+        for one in kept
+        for part in _applied(one, strength, scope, read_operator(operator), tuple(layers), None)
+    ]
+    whole = kept[0]
+    if len(kept) == 1 and isinstance(whole, Steering):
+        return replace(whole, interventions=tuple(found))
+    return as_steering(found)
+
+
+def _applied(
+    one: SteeringVector | AffineEdit | Steering,
+    strength: float,
+    scope: str,
+    operator: Operator,
+    layers: tuple[int, ...],
+    gate: Gate | None,
+) -> list[Intervention]:
+    """What a file holds, with settings: as interventions."""
+    if isinstance(one, Steering):
+        if gate is not None or layers or not isinstance(operator, Add):
+            raise SteeringError(
+                f"the steering {one.name!r} brings its own gates, layers and operators",
+                allowed="a strength, which multiplies its own",
+                remedy="leave --gate, --layers and --operator out; or name its vectors",
+            )
+        return [replace(part, strength=part.strength * strength) for part in one.interventions]
+    # An affine edit brings its own operation: the default is not meant for it.
+    own = isinstance(one, AffineEdit) and isinstance(operator, Add)
+    chosen = None if own else operator
+    return [Intervention(one, strength, scope, gate, chosen, layers or None)]
 
 
 def read_gate(model: Model, text: str) -> Gate:
@@ -70,10 +147,12 @@ def read_interventions(
     layers: Sequence[int] = (),
     gates: Sequence[str] = (),
 ) -> list[Intervention]:
-    """One intervention a file, all with the same settings; every gate must be open.
+    """The interventions of files: vectors and edits with these settings, steerings with their own.
+
+    The strength multiplies those of a steering, and every gate must be open.
 
     Raises:
-        SteeringError: no file, or a setting that cannot be read.
+        SteeringError: no file, a setting that cannot be read or that a steering does not take.
         StoreError: a file is missing, damaged, or something else.
     """
     if not vectors:
@@ -84,20 +163,16 @@ def read_interventions(
         gate = one if gate is None else gate & one
     chosen = read_operator(operator)
     return [
-        Intervention(
-            vector,
-            strength,
-            scope,
-            gate,
-            # An affine edit brings its own operation: the default is not meant for it.
-            None if isinstance(vector, AffineEdit) and operator == "add" else chosen,
-            tuple(layers) or None,
-        )
-        for vector in map(read_vector, vectors)
+        part
+        for one in map(read_kept, vectors)
+        for part in _applied(one, strength, scope, chosen, tuple(layers), gate)
     ]
 
 
 def _stem(path: str | Path) -> Path:
     """The path without the ending of either of its two files."""
     file = Path(path)
-    return file.with_suffix("") if file.suffix in (".json", ".safetensors") else file
+    if file.suffix in (".json", ".safetensors"):
+        return file.with_suffix("")
+    inside = file / FILE
+    return inside if inside.with_name(f"{FILE}.json").is_file() else file

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shiftlens.core.errors import ExportError, MismatchError
+from shiftlens.core.manifest import disk_guard
 from shiftlens.models.claims import require_known
 from shiftlens.steering.exporting.subject import Subject
 from shiftlens.steering.exporting.target import Exported, Plan, Target, find_target
@@ -45,9 +46,19 @@ def export(
         MachineError: the disk is full.
     """
     target, plan = plan_export(what, to, model=model)
+    return carry_out(target, plan, out)
+
+
+def carry_out(target: Target, plan: Plan, out: str | Path) -> Exported:
+    """Write what was planned.
+
+    Raises:
+        MachineError: the disk is full.
+    """
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    plan.write(folder)
+    with disk_guard(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        plan.write(folder)
     return Exported(target.name, folder, tuple(folder / one for one in plan.files), plan.notes)
 
 
