@@ -5,6 +5,7 @@ one, and that of its own data. They find damage and careless edits; whoever chan
 purpose can write a new SHA-256 as well.
 """
 
+import math
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,15 @@ from shiftlens.core.manifest import digest, replacing, sha256_file, write_json
 from shiftlens.core.strict_json import read_strict, shown
 
 
-def save_pair(path: Path, kind: str, schema: int, tensors: dict[str, Tensor], data: Any) -> None:
+def save_pair(
+    path: Path,
+    kind: str,
+    schema: int,
+    tensors: Mapping[str, Tensor],
+    data: Any,
+    *,
+    finite: bool = True,
+) -> None:
     """Write ``path.safetensors`` and ``path.json``; the JSON last, which makes the result exist.
 
     Args:
@@ -30,7 +39,9 @@ def save_pair(path: Path, kind: str, schema: int, tensors: dict[str, Tensor], da
         schema: version of the layout.
         tensors: by name.
         data: JSON value of everything else.
+        finite: write null for NaN and infinity, which are no JSON; see ``load_pair``.
     """
+    data = _finite(data) if finite else data
     arrays = path.with_name(path.name + ".safetensors")
     with replacing(arrays) as temporary:
         save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, temporary)
@@ -41,6 +52,14 @@ def save_pair(path: Path, kind: str, schema: int, tensors: dict[str, Tensor], da
         "data_sha256": digest(data),
     }
     write_json(path.with_name(path.name + ".json"), {**head, "data": data})
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def load_pair(

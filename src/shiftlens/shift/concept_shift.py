@@ -199,7 +199,7 @@ class ConceptShift:
             tensors[name] = parts.pop("vectors")
             tensors |= {f"{name}.{part}": tensor for part, tensor in parts.items()}
         data = {"base": self.base.to_data(), "tuned": self.tuned.to_data(), **self._plain()}
-        save_pair(Path(path), "concept shift", _SCHEMA, tensors, data)
+        save_pair(Path(path), "concept shift", _SCHEMA, tensors, data, finite=False)
 
     @classmethod
     def load(cls, path: str | Path) -> "ConceptShift":

@@ -1,15 +1,18 @@
 """``Search``: what a search found, what it cost, and the intervention that it chose."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shiftlens.concepts.vectors import SteeringVector
-from shiftlens.core.errors import SteeringError, StoreError
+from shiftlens.core.errors import ExportError, SteeringError, StoreError
 from shiftlens.core.intervals import Interval
 from shiftlens.core.manifest import read_json, write_json
 from shiftlens.steering.intervening import Intervention
+from shiftlens.steering.keeping.steering import FILE as WHOLE
+from shiftlens.steering.keeping.steering import Steering
 from shiftlens.steering.operators import read_operator
 from shiftlens.steering.searching.budgets import read_budget, standing
 from shiftlens.steering.searching.grid import UNGATED
@@ -60,7 +63,7 @@ class Search:
         """The chosen intervention, ready for ``steer``.
 
         Raises:
-            SteeringError: it was read from a file, which cannot hold its gate.
+            SteeringError: it was read from a file, which cannot hold its gate: a program.
         """
         if self.intervention is None:
             raise SteeringError(
@@ -68,6 +71,27 @@ class Search:
                 remedy="take its vector and give it the gate or scope that it had",
             )
         return self.intervention
+
+    @property
+    def steering(self) -> Steering:
+        """The chosen intervention with what was found of it, to be saved, shared and exported.
+
+        Raises:
+            SteeringError: see ``best``.
+        """
+        told = self.summary().splitlines()
+        return Steering(
+            (self.best,),
+            name=self.best.vector.name,
+            description=f"{told[0]}. {told[1]}.",
+            provenance={
+                "made by": "search",
+                "about": dict(self.about),
+                "budgets": list(self.budgets),
+                "standings": self.standings,
+                "held_out": self.held_out.to_dict(),
+            },
+        )
 
     @property
     def above_controls(self) -> bool:
@@ -186,7 +210,9 @@ class Search:
         return [places[id(one)] for one in self.front(against)]
 
     def save(self, folder: str | Path) -> None:
-        """Write ``search.json``, and the chosen vector as ``best.safetensors`` and ``best.json``.
+        """Write ``search.json``; the chosen vector as ``best.*``, and all of it as ``steering.*``.
+
+        A gate that is a program cannot be written: then there is no ``steering.*``.
 
         Raises:
             MachineError: the disk is full.
@@ -194,6 +220,8 @@ class Search:
         root = Path(folder)
         if self.intervention is not None:
             self.intervention.vector.save(root / VECTOR)
+            with suppress(ExportError):
+                self.steering.save(root / WHOLE)
         write_json(root / FILE, self.to_dict())
 
     @classmethod
@@ -229,7 +257,10 @@ class Search:
 
 
 def _read_back(root: Path, chosen: Measured) -> Intervention | None:
-    """The chosen intervention, where files can hold all of it: a vector without a gate."""
+    """The chosen intervention, where files hold all of it; its gate may be a program."""
+    if (root / f"{WHOLE}.json").is_file():
+        return Steering.load(root / WHOLE).interventions[0]
+    # Earlier versions kept the vector alone.
     cell = chosen.cell
     if cell is None or cell.gate != UNGATED:
         return None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tests.builders import build_vector
 
 from shiftlens.activations.harvesting import harvest
@@ -257,18 +258,25 @@ def test_another_measure_may_be_the_objective(brief: Model, questions: list[Samp
     assert found.chosen.effect.estimate > 1
 
 
-def test_a_gate_is_searched_too_and_cannot_be_read_back(
+def test_a_gate_is_searched_too_and_read_back_unless_it_is_a_program(
     brief: Model, questions: list[Sample], tmp_path: Path
 ) -> None:
-    from shiftlens.steering.gates.texts import PromptSays
+    from shiftlens.steering.gates.texts import PromptSays, When
 
     gate = PromptSays(("is", "what", "describe"))
     found = _few(brief, questions, gates={"some": gate}, strengths=[1.0], out=tmp_path)
     assert found.chosen.cell is not None
     assert found.chosen.cell.gate == "some"
     assert found.best.gate is gate
+    again = Search.load(tmp_path).best
+    assert isinstance(again.gate, PromptSays)
+    assert again.gate.words == gate.words
+
+    program = When(lambda reading: torch.ones(reading.rows, dtype=torch.bool), "all")
+    whole = replace(found, intervention=replace(found.best, gate=program))
+    whole.save(tmp_path / "program")
     with pytest.raises(SteeringError, match="cannot be read back whole"):
-        _ = Search.load(tmp_path).best
+        _ = Search.load(tmp_path / "program").best
 
 
 @pytest.mark.parametrize(
