@@ -23,6 +23,7 @@ def doctor(
     ] = False,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
     """Say where everything is in a model, without its weights; exit code 1 if it cannot be used.
 
@@ -34,18 +35,18 @@ def doctor(
             allowed="the name of a model, or --all",
         )
     if every:
-        _sweep(as_json=as_json)
+        _sweep(as_json=as_json, quiet=quiet)
     elif model is not None:
-        _inspect(model, revision, as_json=as_json)
+        _inspect(model, revision, as_json=as_json, quiet=quiet)
 
 
-def _inspect(model: str, revision: str | None, *, as_json: bool) -> None:
+def _inspect(model: str, revision: str | None, *, as_json: bool, quiet: bool) -> None:
     from shiftlens.models.inspecting.looking import inspect
 
     found = inspect(model, revision=revision)
     if as_json:
         print_json(found.to_dict())
-    else:
+    elif not quiet:
         from shiftlens.cli.doctor_summary import print_inspection
 
         print_inspection(found)
@@ -53,13 +54,13 @@ def _inspect(model: str, revision: str | None, *, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _sweep(*, as_json: bool) -> None:
+def _sweep(*, as_json: bool, quiet: bool) -> None:
     from shiftlens.models.inspecting.sweeping import sweep
 
-    found = sweep(progress=progress(quiet=as_json))
+    found = sweep(progress=progress(quiet=quiet or as_json))
     if as_json:
         print_json({"architectures": [one.to_dict() for one in found]})
-        return
-    from shiftlens.cli.doctor_summary import print_sweep
+    elif not quiet:
+        from shiftlens.cli.doctor_summary import print_sweep
 
-    print_sweep(found)
+        print_sweep(found)

@@ -30,6 +30,7 @@ from shiftlens.cli import (
     importing,
     learn,
     placebo,
+    report,
     run,
     search,
     serve,
@@ -39,18 +40,22 @@ from shiftlens.cli import (
     trajectory,
     world,
 )
+from shiftlens.cli.help_pages import Menu, arrange
 from shiftlens.cli.terminal import console
 from shiftlens.core.allocator import keep_freed_memory
 from shiftlens.core.errors import ShiftLensError
 
 _INTERRUPTED = 130
+_NAME = "shiftlens"
 
 app = typer.Typer(
-    name="shiftlens",
+    name=_NAME,
+    cls=Menu,
     help="See which concepts a multimodal LLM holds, what fine-tuning did to them, and steer it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -67,9 +72,10 @@ def _root(
 for verb in (
     *(check, demo, diff, discover, doctor, evaluate, explain, export),
     *(ground, harvest, importing, learn, placebo),
-    *(run, search, serve, steer, store, suggest, trajectory, world),
+    *(report, run, search, serve, steer, store, suggest, trajectory, world),
 ):
     verb.register(app)
+arrange(app)
 
 
 def main() -> None:
@@ -86,11 +92,15 @@ def main() -> None:
 def run_app(arguments: list[str]) -> int:
     """Run the command line on the given words; returns the exit code and never raises."""
     try:
-        result = app(arguments, standalone_mode=False)
+        result = app(arguments, standalone_mode=False, prog_name=_NAME)
     except (Abort, KeyboardInterrupt):
         return _interrupted()
     except TyperException as error:
-        _say(f"usage: {error.format_message()}\n  see: shiftlens --help")
+        if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help; it is private
+            console().print(error.format_message(), markup=False, soft_wrap=True)
+        else:
+            told = error.format_message().rstrip(".")
+            _say(f"usage: {told[:1].lower()}{told[1:]}\n  see: {_verb(arguments)} --help")
         return 2
     except ShiftLensError as error:
         _say(f"{type(error).__name__}: {error}")
@@ -108,6 +118,17 @@ def run_app(arguments: list[str]) -> int:
     if result == _INTERRUPTED:  # some versions of the framework return it, others raise
         return _interrupted()
     return result if isinstance(result, int) else 0
+
+
+def _verb(arguments: list[str]) -> str:
+    """The verb that was meant, as far as it exists: ``shiftlens store info``."""
+    named, here = [_NAME], typer.main.get_command(app)
+    for word in arguments:
+        here = getattr(here, "commands", {}).get(word)
+        if here is None:
+            break
+        named.append(word)
+    return " ".join(named)
 
 
 def _interrupted() -> int:

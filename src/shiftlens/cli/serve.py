@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from shiftlens.cli.terminal import console
+from shiftlens.cli.terminal import console, print_json
 
 
 def register(app: typer.Typer) -> None:
@@ -32,6 +32,10 @@ def serve(
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, mps.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the address as JSON, once it listens.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
     """Look at what a run found, and steer with it, in a browser: nothing leaves this machine.
 
@@ -44,11 +48,16 @@ def serve(
 
     address = Address(host, port, token)
     shown = prepare(run, model=model, adapter=adapter, device=device, dtype=dtype)
-    screen = console()
-    for one in shown.library.found.damaged:
+    screen, damaged = console(), shown.library.found.damaged
+    for one in () if quiet or as_json else damaged:
         screen.print(f"left out: {one.path}: {one.why}", markup=False, soft_wrap=True)
 
     def ready(url: str) -> None:
+        if as_json:
+            left_out = [{"path": str(one.path), "why": one.why} for one in damaged]
+            print_json({"url": url, "left_out": left_out})
+        if as_json or quiet:
+            return
         secret = f" (it asks for the token; or open {url}?token=...)" if token else ""
         screen.print(f"open {url}{secret}", markup=False, soft_wrap=True)
         screen.print("stop with Ctrl-C", style="dim")

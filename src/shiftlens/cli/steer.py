@@ -43,6 +43,7 @@ def steer(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, mps.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print answers and receipt.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
     """Answer one question without and with steering, and say what was touched.
 
@@ -69,6 +70,7 @@ def steer(
         after = asked.generate(image, prompt, **options)
     if as_json:
         print_json({"unsteered": before, "steered": after, "receipt": receipt.to_dict()})
+    if as_json or quiet:
         return
     screen = console()
     screen.print(f"unsteered  {before}", markup=False, soft_wrap=True)

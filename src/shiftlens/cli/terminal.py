@@ -15,17 +15,22 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bars
-from rich.table import Table
+from rich.table import Column, Table
 
+from shiftlens.cli.columns import fitted
+from shiftlens.cli.plain_text import Harmless, plain
 from shiftlens.core.progress import Progress, Silent
 
 WIDTH = 80
+_LABEL, _BAR, _RATE = 22, 10, 10  # of a bar: 123456/123456 and hours fit beside them
 
 
 def console(*, stderr: bool = False) -> Console:
     """A console that is 80 columns wide where nobody looks, and coloured only on a terminal."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else WIDTH, highlight=False)
+    made = Console(stderr=stderr, width=None if stream.isatty() else WIDTH, highlight=False)
+    made.push_render_hook(Harmless())
+    return made
 
 
 class TerminalProgress:
@@ -33,15 +38,16 @@ class TerminalProgress:
 
     def __init__(self, bars: type[Bars] = Bars) -> None:
         self._bars = bars(
-            TextColumn("{task.description:<28}"),
-            BarColumn(bar_width=20),
+            TextColumn("{task.fields[label]}", markup=False, table_column=_cut(_LABEL)),
+            BarColumn(bar_width=_BAR),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[rate]}", table_column=_cut(_RATE)),
             TimeElapsedColumn(),
+            TimeRemainingColumn(compact=True),
             TextColumn("left"),
-            TimeRemainingColumn(),
             console=console(stderr=True),
             transient=True,
+            speed_estimate_period=300,  # steps may take minutes
         )
         self._task: TaskID | None = None
 
@@ -49,7 +55,7 @@ class TerminalProgress:
         """Show a fresh bar; a task that never stopped is replaced."""
         self.stop()
         self._bars.start()
-        self._task = self._bars.add_task(label, total=total, rate="")
+        self._task = self._bars.add_task("", total=total, rate="", label=plain(label))
 
     def advance(self, n: int = 1) -> None:
         """Move the bar and bring the rate up to date."""
@@ -57,7 +63,7 @@ class TerminalProgress:
             return
         self._bars.advance(self._task, n)
         speed = self._bars.tasks[-1].speed
-        self._bars.update(self._task, rate=f"{speed:.0f}/s" if speed else "")
+        self._bars.update(self._task, rate=rate_text(speed))
 
     def stop(self) -> None:
         """Remove the bar."""
@@ -65,6 +71,20 @@ class TerminalProgress:
             self._bars.remove_task(self._task)
             self._bars.stop()
             self._task = None
+
+
+def _cut(width: int) -> Column:
+    """A column of one line, as wide as it is, so that nothing moves while numbers grow."""
+    return Column(width=width, no_wrap=True, overflow="ellipsis")
+
+
+def rate_text(speed: float | None) -> str:
+    """Steps a second; of slow ones how long each takes; nothing before it is known."""
+    if not speed:
+        return ""
+    if speed < 1:
+        return f"{1 / speed:.0f} s each" if speed < 0.1 else f"{1 / speed:.1f} s each"
+    return f"{speed:.1f}/s" if speed < 10 else f"{speed:.0f}/s"
 
 
 def progress(*, quiet: bool = False) -> Progress:
@@ -84,10 +104,8 @@ def print_json(value: Any) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A plain table: the first column left, the others right."""
-    grid = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
-    for index, column in enumerate(columns):
-        grid.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
-    for row in rows:
-        grid.add_row(*row)
+    """A plain table, as wide as the screen at most; see ``fitted``."""
+    grid = fitted(columns, rows, console().width)
+    if title:
+        grid.title, grid.title_justify = title, "left"
     return grid

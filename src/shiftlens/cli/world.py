@@ -6,7 +6,10 @@ from typing import Annotated
 
 import typer
 
-from shiftlens.cli.terminal import console, progress
+from shiftlens.cli.terminal import console, print_json, progress
+
+_Json = Annotated[bool, typer.Option("--json", help="Print where it was written.")]
+_Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +30,8 @@ def train(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     seed: Annotated[int, typer.Option(help="Of weights, pictures and batches.")] = 0,
     scale: Annotated[float, typer.Option(help="Of pictures and steps; 0.01 for a trial.")] = 1.0,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    as_json: _Json = False,
+    quiet: _Quiet = False,
 ) -> None:
     """Train vision, base model, adapters and judge from nothing.
 
@@ -35,16 +39,20 @@ def train(
     """
     from shiftlens.world.training.running import train as train_world
 
-    logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s")
+    logging.basicConfig(
+        level=logging.WARNING if quiet or as_json else logging.INFO, format="%(message)s"
+    )
     train_world(
         out,
         checkpoints=checkpoints,
         device=device,
         seed=seed,
         scale=scale,
-        progress=progress(quiet=quiet),
+        progress=progress(quiet=quiet or as_json),
     )
-    if not quiet:
+    if as_json:
+        print_json({"models": str(out)})
+    elif not quiet:
         console().print(f"models written to {out}", markup=False, soft_wrap=True)
 
 
@@ -54,6 +62,8 @@ def draw(
     n: Annotated[int, typer.Option("-n", help="How many samples.")] = 100,
     seed: Annotated[int, typer.Option(help="Which ones.")] = 0,
     split: Annotated[str, typer.Option(help="train, held_out or combinations.")] = "held_out",
+    as_json: _Json = False,
+    quiet: _Quiet = False,
 ) -> None:
     """Write pictures and a data.jsonl that every other verb can read.
 
@@ -62,5 +72,8 @@ def draw(
     from shiftlens.world.source import materialise
 
     written = materialise(collection, out, n=n, seed=seed, split=split)
-    # In one piece, however narrow the terminal: it is copied, or read by another program.
-    console().print(str(written), markup=False, soft_wrap=True)
+    if as_json:
+        print_json({"data": str(written), "samples": n})
+    elif not quiet:
+        # In one piece, however narrow the terminal: it is copied, or read by another program.
+        console().print(str(written), markup=False, soft_wrap=True)

@@ -45,12 +45,15 @@ def test_every_kind_of_failure_has_its_exit_code_and_one_message(
     assert "Traceback" not in said.err + said.out
 
 
-@pytest.mark.parametrize("arguments", [["rum"], ["demo", "--nope"], ["run"]])
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [(["rum"], "shiftlens"), (["demo", "--nope"], "shiftlens demo"), (["run"], "shiftlens run")],
+)
 def test_a_wrong_word_is_a_usage_error(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
+    arguments: list[str], place: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.run_app(arguments) == 2
-    assert "shiftlens --help" in capsys.readouterr().err
+    assert f"see: {place} --help" in capsys.readouterr().err
 
 
 def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:

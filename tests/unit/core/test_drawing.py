@@ -31,7 +31,7 @@ def test_a_colour_on_the_way_is_cut_to_its_ends() -> None:
     assert palette.between("#000000", "#ffffff", 2.0) == "#ffffff"
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_any_text_is_a_short_line(text: str) -> None:
     line = shown(text, 30)
     assert 0 < len(line) <= 30

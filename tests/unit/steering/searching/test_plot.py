@@ -57,6 +57,6 @@ def test_an_unknown_cost_is_one_sentence() -> None:
         small_search().plot("los")
 
 
-@pytest.mark.parametrize("label", HOSTILE)
+@pytest.mark.parametrize("label", HOSTILE, ids=range(len(HOSTILE)))
 def test_a_hostile_label_is_text(label: str, tmp_path) -> None:
     small_search(label).plot().savefig(tmp_path / "a.png")
