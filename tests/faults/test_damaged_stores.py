@@ -1,5 +1,6 @@
 """Stores that were damaged, cut off, or belong to another version are refused by name."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,6 +63,32 @@ def test_a_shard_or_table_that_cannot_be_read_is_named(
     damage(store.path / "rows-2.parquet")
     with pytest.raises(StoreError, match=r"rows-2.parquet is missing or damaged"):
         _ = ActivationStore.open(store.path).rows
+
+
+def test_a_shard_that_is_cut_off_while_it_is_mapped_is_refused_not_read(
+    store: ActivationStore,
+) -> None:
+    """To read a mapping beyond the end of its file is the end of the process (SIGBUS)."""
+    before = store.gather(range(30))
+    shard = store.path / "shard-1.safetensors"
+    os.truncate(shard, shard.stat().st_size - 1)
+    with pytest.raises(StoreError, match=r"shard-1.safetensors was cut off while") as caught:
+        store.gather([12])
+    assert f"shiftlens store verify {store.path}" in str(caught.value)
+    assert store.gather([0, 29]).equal(before[[0, 29]]), "the other shards are sound"
+    with pytest.raises(StoreError, match=r"shard-1.safetensors is missing or damaged"):
+        ActivationStore.open(store.path).gather([12])
+
+
+def test_twin_a_mapped_shard_that_is_removed_or_replaced_can_be_read_to_the_end(
+    store: ActivationStore,
+) -> None:
+    before = store.gather(range(30))
+    (store.path / "shard-0.safetensors").unlink()
+    other = store.path / "other"
+    other.write_bytes((store.path / "shard-1.safetensors").read_bytes())
+    other.rename(store.path / "shard-1.safetensors")
+    assert store.gather(range(30)).equal(before)
 
 
 def test_an_unfinished_store_is_not_opened(store: ActivationStore) -> None:

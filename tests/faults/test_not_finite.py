@@ -1,6 +1,8 @@
 """A model that computes NaN or infinity for some samples: kept, counted, told, and not learned."""
 
 import json
+import math
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from shiftlens.activations.harvesting import harvest
 from shiftlens.activations.manifest import read_manifest
 from shiftlens.activations.site import Site
 from shiftlens.activations.store import ActivationStore
+from shiftlens.activations.survey import survey
 from shiftlens.activations.tokens import mean_response
 from shiftlens.activations.verifying import verify
 from shiftlens.cli.main import run_app
@@ -19,8 +22,11 @@ from shiftlens.concepts.learners.kmeans import KMeans
 from shiftlens.concepts.learning import learn
 from shiftlens.core.errors import LearnError
 from shiftlens.data.sample import Sample, Samples
+from shiftlens.models.generation import decode
 from shiftlens.models.loading import load_model
 from shiftlens.models.model import Model
+from shiftlens.study.diff.answers import describe_answers
+from shiftlens.study.diff.ranking import rank
 
 OPTIONS = {"max_new_tokens": 2, "part_size": 2}
 
@@ -65,6 +71,29 @@ def test_they_are_kept_counted_and_told(
     assert [one.rows for one in found.layers] == [1, 1]
     with pytest.raises(LearnError, match="1 of 6 states are not finite"):
         learn(store, KMeans(k=2), layer=3)
+
+
+def test_a_survey_counts_and_tells_them_and_ranks_by_the_others(
+    broken: Model, tiny_path: Path, questions: list[Sample], tmp_path: Path
+) -> None:
+    tuned = load_model(tiny_path, label="tuned")
+    few = {"max_new_tokens": 2, "part_size": 2}
+    with pytest.warns(NotFinite, match=r"NaN or infinity in 1 answers in .*answers"):
+        found = survey(broken, tuned, Samples(questions), tmp_path / "answers", **few)
+    assert [row.sample_id for row in found.rows if not row.finite] == ["q3"]
+    manifest = read_manifest(tmp_path / "answers", "answers")
+    assert [part.get("not_finite") for part in manifest.ordered()] == [None, 1, None]
+    with pytest.warns(NotFinite):  # told again by a run that goes on
+        survey(broken, tuned, Samples(questions), tmp_path / "answers", **few)
+    read = partial(decode, tuned)
+    told = describe_answers(found.rows, found.rows, read)
+    assert (told["n"], told["not_finite"]) == (6, 1)
+    assert math.isfinite(told["divergence"]["estimate"])
+    assert math.isfinite(told["first_token"]["estimate"])
+    assert "q3" not in [one["id"] for one in told["examples"]]
+    assert all(math.isfinite(one.divergence) for one in rank(found.rows, read))
+    # Its twin: without looking, one such answer would spoil every mean.
+    assert not math.isfinite(sum(row.divergence[0] for row in found.rows))
 
 
 def test_twin_a_sound_model_is_not_accused(

@@ -30,11 +30,11 @@ def _is_finite(tensor: "Tensor") -> bool:
     return tensor.numel() == 0 or all(bool(one.isfinite()) for one in tensor.aminmax())
 
 
-def warn_not_finite(stores: Sequence[Manifest]) -> None:
-    """Warn of stores that hold such states; once for all of them."""
+def warn_not_finite(stores: Sequence[Manifest], what: str = "states") -> None:
+    """Warn of stores that hold such states, or answers given from them; once for all of them."""
     counted = {one.root: one.not_finite for one in stores if one.not_finite}
     if counted:
-        told = ", ".join(f"{n} states in {root}" for root, n in counted.items())
+        told = ", ".join(f"{n} {what} in {root}" for root, n in counted.items())
         warnings.warn(
             f"NaN or infinity in {told}: the model overflows, or its weights are damaged; another "
             "dtype may help",

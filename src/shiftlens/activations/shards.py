@@ -7,6 +7,7 @@ it needs the room, and what is written into it stays in this process.
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,12 +36,22 @@ class _Held:
     rows: Pieces
     dtype: torch.dtype
     width: int
+    path: Path
+    size: int
 
     @classmethod
-    def of(cls, states: Tensor) -> "_Held":
+    def of(cls, states: Tensor, path: Path) -> "_Held":
         raw = states.view(torch.uint8).numpy()
         piece = np.dtype((np.void, raw.shape[1]))
-        return cls(raw.view(piece)[:, 0], states.dtype, states.shape[1])
+        size = path.stat().st_size
+        return cls(raw.view(piece)[:, 0], states.dtype, states.shape[1], path, size)
+
+    def is_cut(self) -> bool:
+        """Whether the file has become shorter: to read a mapping beyond its end kills a process."""
+        try:
+            return self.path.stat().st_size < self.size
+        except FileNotFoundError:  # what is mapped stays
+            return False
 
 
 class Shards:
@@ -138,11 +149,16 @@ class Shards:
         """A mapping that stays, for copying from."""
         held = self._mapped.get((number, name))
         if held is None:
-            held = _Held.of(self.tensor(number, name))
+            held = _Held.of(self.tensor(number, name), self.files[number].here())
             self._require_kind(number, name, held)
             self._mapped[number, name] = held
             if len(self._mapped) > _MAPPED:
                 self._mapped.popitem(last=False)
+        elif held.is_cut():
+            raise StoreError(
+                f"{self.files[number]} was cut off while the store was open",
+                remedy=f"see what is wrong: shiftlens store verify {self.files[number].folder}",
+            )
         else:
             self._mapped.move_to_end((number, name))
         return held

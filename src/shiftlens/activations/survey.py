@@ -6,6 +6,7 @@ the state that emits it, in nats. Three passes over the data, nothing but these 
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ from torch import Tensor
 from shiftlens.activations.apart import run_apart
 from shiftlens.activations.capture import Caught, catch_given
 from shiftlens.activations.encoding import Encodings
+from shiftlens.activations.finite import warn_not_finite
 from shiftlens.activations.manifest import Manifest
 from shiftlens.activations.site import Site
 from shiftlens.activations.writing import being_written
@@ -60,6 +62,11 @@ class Answers:
     def changed(self) -> bool:
         """Whether the answers differ in any word."""
         return self.base.text.split() != self.tuned.text.split()
+
+    @property
+    def finite(self) -> bool:
+        """Whether every divergence is a number: neither model computed NaN or infinity there."""
+        return all(map(math.isfinite, self.divergence))
 
     @property
     def group(self) -> str:
@@ -137,6 +144,7 @@ def survey(
                 listener.advance(len(part))
     finally:
         listener.stop()
+    warn_not_finite([manifest], "answers")
     rows = tuple(row for part in manifest.ordered() for row in _read(_sound(root, part)))
     if not rows:
         first = manifest.quarantine[0]
@@ -283,11 +291,13 @@ def _write(
         pq.write_table(pa.Table.from_pylist(rows, schema=_schema()), temporary)
     counts = {"matched": len(rows), "missed": 0, "failed": len(quarantine)}
     checksum = sha256_file(path)
+    bad = sum(not all(map(math.isfinite, row["divergence"])) for row in rows)
     return {
         "shard": path.name,
         "rows": path.name,
         "n": len(rows),
         "counts": counts,
+        **({"not_finite": bad} if bad else {}),
         "quarantine": quarantine,
         "sha256": {"shard": checksum, "rows": checksum},
     }

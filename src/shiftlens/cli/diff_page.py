@@ -65,9 +65,12 @@ def _head(document: Mapping[str, Any]) -> list[str]:
         asked += f" ({count(unread)} could not be read)"
     names = {"selection": "to choose", "estimation": "to learn", "judging": "to judge"}
     cut = ", ".join(f"{count(parts[name])} {what}" for name, what in names.items() if name in parts)
+    bad = document["answers"].get("not_finite", 0)  # of documents since it is counted
+    told = f"NaN or infinity in {count(bad)} answers: a model overflows, or its weights are damaged"
     return [
         f"[bold]What changed from {_cell(base, 24).rstrip()} to {_cell(tuned, 24).rstrip()}[/bold]",
         *textwrap.wrap(f"{asked}: {cut}", WIDTH),
+        *([told] if bad else []),
     ]
 
 

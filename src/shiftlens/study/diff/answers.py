@@ -23,8 +23,9 @@ def describe_answers(
         judging: the answers of the judging third, from which examples are shown.
         decode: from token ids to text, as the answers were decoded.
     """
-    means = [float(np.mean(row.divergence)) for row in rows if row.divergence]
-    first = [row.divergence[0] for row in rows if row.divergence]
+    told = [row for row in rows if row.divergence and row.finite]
+    means = [float(np.mean(row.divergence)) for row in told]
+    first = [row.divergence[0] for row in told]
     alike = [likeness(row.tuned.text, row.base.text) for row in rows]
     return {
         "n": len(rows),
@@ -32,6 +33,7 @@ def describe_answers(
         "likeness": bootstrap_mean(alike).to_dict(),
         "divergence": bootstrap_mean(means).to_dict() if means else None,
         "first_token": bootstrap_mean(first).to_dict() if first else None,
+        "not_finite": sum(not row.finite for row in rows),
         "cut_off": {
             "base": sum(row.base.truncated for row in rows),
             "tuned": sum(row.tuned.truncated for row in rows),
@@ -42,7 +44,7 @@ def describe_answers(
 
 def _telling(rows: Sequence[Answers]) -> list[Answers]:
     """Changed answers around the middle of the divergences: typical ones, not the wildest."""
-    changed = sorted((row for row in rows if row.changed), key=_mean)
+    changed = sorted((row for row in rows if row.changed and row.finite), key=_mean)
     step = max(1, len(changed) // _EXAMPLES)
     return changed[step // 2 :: step][:_EXAMPLES]
 

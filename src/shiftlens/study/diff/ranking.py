@@ -69,9 +69,11 @@ def rank(rows: Sequence[Answers], decode: Decode) -> list[Candidate]:
     """Candidates, the one with the most nats an answer first.
 
     Args:
-        rows: answers of the selection third.
+        rows: answers of the selection third; those without a divergence for lack of numbers are
+            passed over.
         decode: from token ids to text, as the answers were decoded.
     """
+    rows = [row for row in rows if row.finite]
     seen: dict[str, list[tuple[int, float]]] = {}
     for row in rows:
         for word, place in _first_places(row, decode):
