@@ -38,6 +38,10 @@ CHANGE: dict[str, type] = {
     # Numbers may be unknown (null): a concept of one sample has no consistency.
     **dict.fromkeys(("share", "overlap", "cosine", "magnitude", "consistency", "lost"), object),
 }
+VERDICT: dict[str, type] = {
+    "verdict": str,
+    **dict.fromkeys(("estimate", "low", "high", "margin"), object),
+}
 _STEERING = {"title": str, "question": str, "figures": Sequence, "examples": Sequence}
 _PAIR = {"before": str, "after": str}
 _SWEEP = {"effect": str, "cells": Sequence, "chosen": int, "fronts": Mapping, "budgets": Sequence}
@@ -77,6 +81,37 @@ def _check_toi(toi: Any, place: str) -> None:
     for name in ("recovery", "recovery_own_text"):
         if toi.get(name):
             _check_curves(toi[name], f"{place}.{name}")
+    check_flow(toi.get("flow"), f"{place}.flow")
+    _check_verdicts(toi.get("verdicts"), f"{place}.verdicts")
+
+
+def check_flow(flow: Any, place: str) -> None:
+    """Refuse a flow of which a row or a name is missing; one that is absent is none.
+
+    Raises:
+        DataError: its lists do not fit each other.
+    """
+    if flow is None:
+        return
+    require(flow, dict.fromkeys(("counts", "base", "tuned"), Sequence), place)
+    rows, columns = len(flow["base"]), len(flow["tuned"])
+    sizes = [len(row) for row in flow["counts"]]
+    if sizes != [columns] * rows:
+        raise DataError(
+            f"{place}.counts has rows of {sizes}",
+            allowed=f"{rows} rows of {columns} counts, one for each concept of either side",
+        )
+
+
+def _check_verdicts(verdicts: Any, place: str) -> None:
+    if not verdicts or "concepts" not in verdicts:
+        return
+    require(verdicts, {"margins": Mapping, "summary": Mapping, "concepts": Sequence}, place)
+    require(verdicts["summary"], {"moved": Mapping}, f"{place}.summary")
+    for number, one in enumerate(verdicts["concepts"]):
+        for name in ("moved", "own"):
+            require(one, {name: Mapping}, f"{place}.concepts[{number}]")
+            require(one[name], VERDICT, f"{place}.concepts[{number}].{name}")
 
 
 def _check_curves(recovery: Any, place: str) -> None:

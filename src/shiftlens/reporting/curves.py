@@ -11,7 +11,7 @@ from shiftlens.reporting.numbers import decimal, is_number
 WIDTH, HEIGHT = 480, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 104, 14, 46
 _LABEL_GAP = 16.0  # pixels between two labels at the right edge, so that none covers another
-_STEPS = (0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+_STEPS = (0.02, 0.05, 0.1, 0.2, 0.25, 0.5, *(m * 10.0**e for e in range(5) for m in (1, 2, 5)))
 
 # The first is the claim, the next two the controls that it is always shown with; the rest follow.
 ORDER = ("concept", "global", "shuffled", "affine", "permuted", "random", "samples")
@@ -65,7 +65,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart ready to be drawn, and in words for those who do not see it."""
+    """A chart ready to be drawn, and in words for those who do not see it.
+
+    ``level`` is a line across it, such as a margin, with what stands at it; ``since`` is the place
+    on the horizontal axis from which something is so, with what.
+    """
 
     title: str
     x_label: str
@@ -74,6 +78,8 @@ class Chart:
     y_ticks: tuple[Tick, ...]
     lines: tuple[Line, ...]
     description: str
+    level: Tick | None = None
+    since: Tick | None = None
     left: float = _LEFT
     right: float = WIDTH - _RIGHT
     top: float = _TOP
@@ -91,6 +97,8 @@ def chart(
     x_label: str = "strength of the shift",
     at: str = "strength",
     bands: Mapping[str, Sequence[tuple[Any, Any]]] | None = None,
+    level: tuple[Any, str] | None = None,
+    since: tuple[Any, str] | None = None,
 ) -> Chart | None:
     """Lay out curves over strength, or over anything else that is counted.
 
@@ -102,6 +110,8 @@ def chart(
         x_label: what the horizontal axis counts.
         at: one of its positions in a word, for those who read the chart.
         bands: for a curve's name the ends of its interval at each strength.
+        level: a value to be held against the curves, and what it is called.
+        since: a position on the horizontal axis to be marked, and what holds from there on.
 
     Returns:
         the chart, or ``None`` when there is nothing to draw.
@@ -110,7 +120,9 @@ def chart(
     values = [v for curve in curves.values() for v in curve if is_number(v)]
     if not values or not strengths:
         return None
-    low, high, step = _range(min([*values, *edges]), max([*values, *edges]))
+    if level is not None and is_number(level[0]):
+        edges.append(level[0])
+    low, high, step = axis_range(min([*values, *edges]), max([*values, *edges]))
     first, last = min(strengths), max(strengths)
 
     def x(strength: float) -> float:
@@ -137,11 +149,31 @@ def chart(
         title=title,
         x_label=x_label,
         y_label=y_label,
-        x_ticks=tuple(Tick(x(s), f"{s:g}") for s in strengths),
-        y_ticks=tuple(Tick(y(v), decimal(v, _digits(step))) for v in _ticks(low, high, step)),
+        x_ticks=readable(tuple(Tick(x(s), f"{s:g}") for s in strengths)),
+        y_ticks=tuple(Tick(y(v), decimal(v, _digits(step))) for v in axis_ticks(low, high, step)),
         lines=_apart(lines),
         description=_description(title, strengths, curves, at),
+        level=Tick(y(level[0]), level[1]) if level and is_number(level[0]) else None,
+        since=Tick(x(since[0]), since[1]) if since and is_number(since[0]) else None,
     )
+
+
+def readable(ticks: Sequence[Tick]) -> tuple[Tick, ...]:
+    """Ticks without the texts that would lie on the one before; the last one keeps its own."""
+    kept: list[Tick] = []
+    free = -math.inf
+    end = ticks[-1].at - _half(ticks[-1]) if ticks else 0.0
+    for place, tick in enumerate(ticks):
+        last = place == len(ticks) - 1
+        fits = tick.at - _half(tick) >= free and tick.at + _half(tick) <= end
+        kept.append(tick if last or fits else replace(tick, text=""))
+        free = tick.at + _half(tick) if kept[-1].text else free
+    return tuple(kept)
+
+
+def _half(tick: Tick) -> float:
+    """Half of what a tick's text takes, with some air."""
+    return 4.0 * len(tick.text) + 3
 
 
 def _band(
@@ -168,7 +200,7 @@ def rank(name: str) -> tuple[int, str]:
     return (ORDER.index(name) if name in ORDER else len(ORDER), name)
 
 
-def _range(low: float, high: float) -> tuple[float, float, float]:
+def axis_range(low: float, high: float) -> tuple[float, float, float]:
     """Round ends that hold all values, and a step that gives about five ticks."""
     spread = max(high - low, 0.02)
     step = next((s for s in _STEPS if spread / s <= 5), _STEPS[-1])
@@ -176,7 +208,8 @@ def _range(low: float, high: float) -> tuple[float, float, float]:
     return start, end if end > start else start + step, step
 
 
-def _ticks(low: float, high: float, step: float) -> list[float]:
+def axis_ticks(low: float, high: float, step: float) -> list[float]:
+    """Every multiple of the step from one end to the other."""
     return [low + step * i for i in range(round((high - low) / step) + 1)]
 
 

@@ -24,7 +24,8 @@ def describe_shift(shift: "ConceptShift", images: Mapping[str, str]) -> dict[str
             named without a picture.
 
     Returns:
-        ``changes``, ``recovery``, ``recovery_own_text``, ``published`` and ``shares``; numbers that
+        ``changes``, ``recovery``, ``recovery_own_text``, ``published``, ``shares``,
+        ``concept_shares`` and ``flow``; numbers that
         are not defined (the consistency of a concept of one sample) are ``None``.
     """
     return clean(
@@ -34,6 +35,8 @@ def describe_shift(shift: "ConceptShift", images: Mapping[str, str]) -> dict[str
             "recovery_own_text": shift.recovery_own_text,
             "published": shift.published or None,
             "shares": shift.shares,
+            "concept_shares": shift.concept_shares,
+            "flow": shift.flow,
         }
     )
 

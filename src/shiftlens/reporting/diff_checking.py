@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shiftlens.core.errors import DataError
-from shiftlens.reporting.checking import CHANGE, SCHEMA, require
+from shiftlens.reporting.checking import CHANGE, SCHEMA, VERDICT, check_flow, require
 
 _PAGE = "docs/formats/diff.md"
 _SECTIONS = {
@@ -24,7 +24,6 @@ _EXAMPLE = {"id": str, "prompt": str, "base": str, "tuned": str, "divergence": S
 _CANDIDATE = {"name": str, "share": object, "divergence": object, "weight": object}
 _SITE = {"layer": int, "tokens": Mapping, "rows": Mapping}
 _CONCEPT = {**CHANGE, "moved": Mapping, "own": Mapping, "kind": Mapping, "visible": Mapping}
-_VERDICT = {"verdict": str, **dict.fromkeys(("estimate", "low", "high", "margin"), object)}
 _VISIBLE = {"effect": str, "n_steered": int}
 _PLACE = {"layer": int, "moved": Mapping, "own": Mapping}
 
@@ -52,10 +51,11 @@ def check_diff(data: Mapping[str, Any]) -> None:
     _each(data["ranking"], _CANDIDATE, "ranking")
     _each(data.get("by_layer") or (), _PLACE, "by_layer")
     _each(data["concepts"], _CONCEPT, "concepts")
+    check_flow(data.get("flow"), "flow")
     for number, concept in enumerate(data["concepts"]):
         place = f"concepts[{number}]"
         for statistic in ("moved", "own"):
-            _require(concept[statistic], _VERDICT, f"{place}.{statistic}")
+            _require(concept[statistic], VERDICT, f"{place}.{statistic}")
         _require(concept["visible"], _VISIBLE, f"{place}.visible")
 
 

@@ -16,6 +16,7 @@ from shiftlens.reporting.diff_labels import (
     most_moved_first,
     reasons,
 )
+from shiftlens.reporting.flow_picture import FlowView, flow_view
 from shiftlens.reporting.images import Pictures, Tile
 from shiftlens.reporting.intervals import Bar, difference_bars, figure_bars
 from shiftlens.reporting.numbers import bounds, decimal, is_number
@@ -213,6 +214,14 @@ def born_views(document: Mapping[str, Any], pictures: Pictures) -> tuple[BornVie
         BornView(one, tuple(pictures.tile(two) for two in _with_path(one["images"])[:_PICTURES]))
         for one in document.get("born") or ()
     )
+
+
+def diff_flow(document: Mapping[str, Any]) -> FlowView | None:
+    """Where samples of the estimation part flow; kinds stand where concepts surely moved."""
+    concepts = document["concepts"]
+    kinds = {one["index"]: one["kind"] for one in concepts if one["kind"].get("kind")}
+    told = [kinds.get(index) for index in range(len(concepts))]
+    return flow_view(document.get("flow"), concepts, (told, ()))
 
 
 def ranked_views(document: Mapping[str, Any]) -> tuple[Ranked, ...]:

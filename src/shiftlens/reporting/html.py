@@ -24,12 +24,14 @@ from shiftlens.reporting.diff_views import (
     answer_views,
     axis_of,
     born_views,
+    diff_flow,
     furthest_apart,
     judged_views,
     ranked_views,
 )
 from shiftlens.reporting.diff_where import layer_chart, module_parts, role_part, share_bars
 from shiftlens.reporting.images import Pictures
+from shiftlens.reporting.overview import origins, sentences
 from shiftlens.reporting.pages import draw, write_page
 from shiftlens.reporting.steering_views import steering_views
 from shiftlens.reporting.summary import findings
@@ -66,10 +68,13 @@ def _run(document: Mapping[str, Any], pictures: Pictures) -> str:
     return draw(
         "page.html.j2",
         document,
-        styles=("explain.css", "fronts.css", "steering.css"),
+        styles=("explain.css", "fronts.css", "steering.css", "concepts.css"),
+        scripts=("concepts.js",),
         # Every picture has been asked for by the views.
         symbols=pictures.symbols,
         findings=findings(document),
+        sentences=sentences(document),
+        origins=origins(document),
         tois=tois,
         steerings=steerings,
     )
@@ -82,7 +87,8 @@ def _diff(document: Mapping[str, Any], pictures: Pictures) -> str:
     return draw(
         "diff.html.j2",
         document,
-        styles=("diff.css",),
+        styles=("diff.css", "concepts.css"),
+        scripts=("concepts.js",),
         symbols=pictures.symbols,
         filters={"percent_bounds": percent_bounds},
         findings=diff_findings(document),
@@ -93,6 +99,7 @@ def _diff(document: Mapping[str, Any], pictures: Pictures) -> str:
         axis=axis_of(document["concepts"]),
         shown=shown,
         folded=folded,
+        flow=diff_flow(document),
         born=born,
         answers=answers,
         most_nats=furthest_apart(document),

@@ -27,11 +27,15 @@ class Symbol:
 
 @dataclass(frozen=True)
 class Tile:
-    """One place where a picture is shown; without a symbol it is a grey box with the id."""
+    """One place where a picture is shown; without a symbol it is a grey box with the reason.
+
+    ``heat`` is a see-through picture to lay over it, as a data URI.
+    """
 
     id: str
     symbol: str | None
     problem: str = ""
+    heat: str | None = None
 
 
 def large_picture(path: Path) -> str | None:
@@ -80,14 +84,17 @@ class Pictures:
 
     def _read(self, path: str) -> Symbol | str:
         """The picture, or why there is none."""
+        place = self._root / path
         try:
-            image = open_image(str(self._root / path))
+            if not place.is_file():
+                return "no file there"
+            image = open_image(str(place))
             image.thumbnail((_EDGE, _EDGE))
             stream = io.BytesIO()
             image.save(stream, "JPEG", quality=_QUALITY, optimize=True)
         except (DataError, OSError, ValueError):
             # The path is in the data; the page itself need not tell where files lie.
-            return "the picture could not be read"
+            return "not a picture that can be read"
         uri = "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
         # Equal pictures under two names are held once too.
         symbol = Symbol(f"picture-{len(self._by_uri)}", uri, *image.size)

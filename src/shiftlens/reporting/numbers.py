@@ -64,6 +64,12 @@ def bounds(interval: Mapping[str, Any], digits: int = 2) -> str:
     return f"[{decimal(low, digits)}, {decimal(high, digits)}]"
 
 
+def short(text: Any, most: int = 60) -> str:
+    """The beginning of a text that is longer than a place has room for."""
+    whole = str(text)
+    return whole if len(whole) <= most else f"{whole[: most - 1]}…"
+
+
 def clean(value: Any) -> Any:
     """The same JSON with lists for tuples and ``None`` for numbers that JSON does not have."""
     if isinstance(value, Mapping):

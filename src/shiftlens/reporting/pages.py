@@ -56,6 +56,7 @@ def draw(
     document: Mapping[str, Any],
     *,
     styles: Sequence[str] = (),
+    scripts: Sequence[str] = (),
     symbols: Sequence[Symbol] = (),
     filters: Mapping[str, Callable[..., Any]] | None = None,
     **views: Any,
@@ -66,11 +67,12 @@ def draw(
         template: its file; it extends ``layout.html.j2``.
         document: embedded as it is, and called ``data`` in the template.
         styles: its style files beside ``style.css``, in order.
+        scripts: its script files beside ``page.js``; they become one, which the policy names.
         symbols: pictures that the page holds once each.
         filters: of this page alone.
         views: everything else that the template names.
     """
-    script = _asset("page.js")
+    script = "".join(map(_asset, ("page.js", *scripts)))
     return (
         _environment(tuple((filters or {}).items()))
         .get_template(template)
@@ -122,6 +124,7 @@ def _environment(filters: tuple[tuple[str, Callable[..., Any]], ...]) -> Environ
         count=numbers.count,
         duration=numbers.duration,
         bounds=numbers.bounds,
+        short=numbers.short,
     )
     environment.filters.update(filters)
     environment.tests["known"] = numbers.is_number

@@ -49,6 +49,11 @@ def differences(recovery: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def above(found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The controls that the own shift surely beats."""
+    return [one for one in found if is_number(one.get("low")) and one["low"] > 0]
+
+
 def control(name: str) -> str:
     """A control in words."""
     return _CONTROLS.get(name, name)
@@ -88,18 +93,19 @@ def _what_changed(tois: Mapping[str, Any]) -> Finding:
             before, after = change["contrastive_base"], change["contrastive_tuned"]
             # "stove → stove" says nothing: where the first words agree, a word that came speaks.
             told = change["came"] if before[:1] == after[:1] and change["came"] else after
-            moves.append(f"{_quoted(before, 1)} → {_quoted(told, 1)}")
+            moves.append(f"{quoted(before, 1)} → {quoted(told, 1)}")
     return Finding("What changed most?", "; ".join(moves) or "Nothing", tuple(lines), "plain")
 
 
 def _moved(change: Mapping[str, Any]) -> str:
     who = f"concept {change['index']} ({percent(change['share'])} of the samples)"
-    before, after = _quoted(change["contrastive_base"]), _quoted(change["contrastive_tuned"])
-    new = f"new are {_quoted(change['came'])}" if change["came"] else "no word is new"
+    before, after = quoted(change["contrastive_base"]), quoted(change["contrastive_tuned"])
+    new = f"new are {quoted(change['came'])}" if change["came"] else "no word is new"
     return f"{who} moved furthest: from {before} to {after}; {new}."
 
 
-def _quoted(words: Sequence[str], n: int = 3) -> str:
+def quoted(words: Sequence[str], n: int = 3) -> str:
+    """The first words, in quotation marks."""
     return ", ".join(f"“{word}”" for word in words[:n]) or "no words"
 
 
@@ -120,15 +126,15 @@ def _concept_specific(tois: Mapping[str, Any]) -> Finding:
 
 def _above(found: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     """Whether the own shift beats the controls, and the sentence that says so."""
-    above = [one for one in found if is_number(one.get("low")) and one["low"] > 0]
-    rest = [one for one in found if one not in above]
+    better = above(found)
+    rest = [one for one in found if one not in better]
     if not found:
         return "none", "recovery was not compared with controls."
     # The published two with their numbers, other beaten controls by name; all stand below.
-    told = [_said(one) if one["name"] in _SAID else control(one["name"]) for one in above]
+    told = [_said(one) if one["name"] in _SAID else control(one["name"]) for one in better]
     missed = f"NOT measurably closer than {_listed([_said(one) for one in rest])}"
     start = "a concept’s own shift comes"
-    if not above:
+    if not better:
         return "none", f"{start} {missed}."
     closer = f"{start} closer to its tuned states than {_listed(told)}"
     return ("part", f"{closer}, but {missed}.") if rest else ("above", f"{closer}.")

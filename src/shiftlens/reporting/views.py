@@ -1,15 +1,20 @@
 """The document arranged as the page shows it: what comes first, what is folded away."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shiftlens.reporting.curves import NAMES, Chart, chart, rank
+from shiftlens.reporting.diff_labels import SIGNS
 from shiftlens.reporting.explained import Explained, explained
+from shiftlens.reporting.flow_picture import FlowView, flow_view
+from shiftlens.reporting.heat import shade
 from shiftlens.reporting.images import Pictures, Tile
 from shiftlens.reporting.intervals import Bar, difference_bars
 from shiftlens.reporting.numbers import is_number
+from shiftlens.reporting.scatter import Scatter, scatter
 from shiftlens.reporting.summary import differences
+from shiftlens.reporting.verdict_views import Judgement, judged_sentence, judgements
 
 SHOWN = 8
 """Concepts before the fold."""
@@ -29,13 +34,18 @@ class Side:
 
 @dataclass(frozen=True)
 class ConceptView:
-    """A base concept beside its tuned partner; ``change`` is the document's own entry."""
+    """A base concept beside its tuned partner; ``change`` is the document's own entry.
+
+    ``parts`` are the weights' and the text's in its shift on own text, where these are known.
+    """
 
     change: Mapping[str, Any]
     base: Side
     tuned: Side
     gone: tuple[str, ...]
     length: float  # of the shift, against the longest one
+    judgement: Judgement | None = None
+    parts: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,11 @@ class ToiView:
     own_text: RecoveryView | None
     published: tuple[Chart, ...]
     explained: tuple[Explained, ...]
+    flow: FlowView | None
+    scatter: Scatter | None
+    judged: str
+    verdicts: tuple[str, ...]
+    has_heat: bool
 
 
 def toi_views(data: Mapping[str, Any], pictures: Pictures) -> list[ToiView]:
@@ -73,11 +88,11 @@ def toi_views(data: Mapping[str, Any], pictures: Pictures) -> list[ToiView]:
 
 
 def _toi(anchor: str, name: str, toi: Mapping[str, Any], pictures: Pictures) -> ToiView:
-    changes = sorted(toi["changes"], key=lambda c: -(c["share"] or 0))
-    longest = longest_shift(changes)
-    concepts = [concept_view(change, longest, pictures) for change in changes]
-    published = toi.get("published") or {}
+    concepts = _concepts(toi, pictures)
+    published, verdicts = toi.get("published") or {}, toi.get("verdicts") or {}
     recovery, own = toi["recovery"], toi.get("recovery_own_text")
+    told = {i: one.verdict for i, one in judgements(verdicts).items()}
+    kinds = [one.get("kind") for one in verdicts.get("concepts") or ()]
     return ToiView(
         name=name,
         anchor=anchor,
@@ -88,7 +103,26 @@ def _toi(anchor: str, name: str, toi: Mapping[str, Any], pictures: Pictures) -> 
         own_text=_recovery(own, own.get("published") or {}) if own else None,
         published=_published(recovery["strength"], published),
         explained=tuple(explained(one, pictures) for one in toi.get("explained", ())),
+        flow=flow_view(toi.get("flow"), toi["changes"], (kinds, verdicts.get("tuned") or ())),
+        scatter=scatter(toi["changes"], told),
+        judged=judged_sentence(toi.get("verdicts")),
+        verdicts=tuple(one for one in SIGNS if one in told.values()),
+        has_heat=any(tile.heat for view in concepts for tile in view.base.pictures),
     )
+
+
+def _concepts(toi: Mapping[str, Any], pictures: Pictures) -> list[ConceptView]:
+    """Largest first, each with what was judged of it."""
+    changes = sorted(toi["changes"], key=lambda c: -(c["share"] or 0))
+    longest, judged = longest_shift(changes), judgements(toi.get("verdicts"))
+    maps, shares = (toi.get("heat") or {}).get("maps") or (), toi.get("concept_shares") or ()
+    found: list[ConceptView] = []
+    for change in changes:
+        i = change["index"]
+        view = concept_view(change, longest, pictures, maps[i] if i < len(maps) else {})
+        parts = shares[i] if i < len(shares) else None
+        found.append(replace(view, judgement=judged.get(i), parts=parts))
+    return found
 
 
 def longest_shift(changes: Sequence[Mapping[str, Any]]) -> float:
@@ -96,15 +130,27 @@ def longest_shift(changes: Sequence[Mapping[str, Any]]) -> float:
     return max([one["magnitude"] for one in changes if is_number(one["magnitude"])], default=0.0)
 
 
-def concept_view(change: Mapping[str, Any], longest: float, pictures: Pictures) -> ConceptView:
-    """A concept beside its partner; ``longest`` is the length that a full gauge stands for."""
+def concept_view(
+    change: Mapping[str, Any],
+    longest: float,
+    pictures: Pictures,
+    maps: Mapping[str, Any] | None = None,
+) -> ConceptView:
+    """A concept beside its partner.
+
+    Args:
+        change: the document's entry.
+        longest: the length that a full gauge stands for.
+        pictures: of the page.
+        maps: heat maps of the base concept, by sample id.
+    """
     before, after = change["contrastive_base"][:_WORDS], change["contrastive_tuned"][:_WORDS]
     came, went = set(change["came"]), set(change["went"])
     length = change["magnitude"]
     return ConceptView(
         change=change,
         base=Side(
-            tuple(pictures.tile(one) for one in change["images_base"][:_PICTURES]),
+            tuple(_tile(one, pictures, maps) for one in change["images_base"][:_PICTURES]),
             tuple((word, word in went) for word in before),
         ),
         tuned=Side(
@@ -114,6 +160,13 @@ def concept_view(change: Mapping[str, Any], longest: float, pictures: Pictures) 
         gone=tuple(word for word in before if word in went),
         length=length / longest if longest > 0 and is_number(length) else 0.0,
     )
+
+
+def _tile(picture: Mapping[str, Any], pictures: Pictures, maps: Mapping[str, Any] | None) -> Tile:
+    """A picture with its heat map, where it has one."""
+    tile, found = pictures.tile(picture), (maps or {}).get(picture.get("id")) or {}
+    levels = found.get("levels")
+    return replace(tile, heat=shade(levels)) if levels and tile.symbol else tile
 
 
 def _recovery(recovery: Mapping[str, Any], published: Mapping[str, Any]) -> RecoveryView:

@@ -4,6 +4,7 @@ A TOML file becomes frozen dataclasses. A key that is unknown, missing or of the
 error that names the place and the keys that exist: a typo never means nothing.
 """
 
+import math
 import re
 import tomllib
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
@@ -44,7 +45,9 @@ class WordsSpec:
     """A token of interest: ``members`` are the words that count as it.
 
     ``normed`` takes the last block's states behind the final norm, as published figures do.
-    ``explain`` says how many of the base model's answers the report explains word by word.
+    ``explain`` says how many of the base model's answers the report explains word by word, and
+    ``heat_maps`` how many pictures of each base concept get a heat map. ``margin`` is what counts
+    as nothing in verdicts, in spreads; without one every verdict is undecided.
     """
 
     name: str
@@ -56,6 +59,8 @@ class WordsSpec:
     draws: int = 200
     normed: bool = False
     explain: int = 0
+    heat_maps: int = 0
+    margin: float | None = None
 
 
 @dataclass(frozen=True)
@@ -323,8 +328,13 @@ def _check_values(experiment: Experiment, name: str) -> None:
     if isinstance(experiment.tuned, list):
         _check_several(experiment, name)
     for spec in experiment.words:
-        if spec.explain < 0:
-            raise DataError(f"{name}: {spec.name}: explain = {spec.explain}", allowed="0 or more")
+        for key in ("explain", "heat_maps"):
+            if getattr(spec, key) < 0:
+                given = f"{key} = {getattr(spec, key)}"
+                raise DataError(f"{name}: {spec.name}: {given}", allowed="0 or more")
+        if spec.margin is not None and not 0 < spec.margin < math.inf:
+            given = f"margin = {spec.margin}"
+            raise DataError(f"{name}: {spec.name}: {given}", allowed="a number of spreads above 0")
         if spec.normed and spec.layer < 0 and spec.layer != -1:
             raise DataError(
                 f"{name}: {spec.name}: layer = {spec.layer} with normed = true",

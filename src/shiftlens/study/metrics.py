@@ -88,10 +88,13 @@ def _toi(spec: WordsSpec, found: Result) -> dict[str, Any]:
         "members": list(spec.members),
         **({"normed": True} if spec.normed else {}),
         "samples": harvest["samples"],
+        **({"data": harvest["data"]} if "data" in harvest else {}),
         "rows": harvest["counts"]["base"],
         "rows_by_text": harvest["counts"],
         "concepts": {"k": learned["k"], "explained": learned["explained"], "ami": learned["ami"]},
         **compared,
+        "verdicts": found["verdicts"],
+        **({"heat": found["heat"]} if "heat" in found else {}),
         **({"explained": found["explained"]["answers"]} if "explained" in found else {}),
         "recovery": recovery,
     }

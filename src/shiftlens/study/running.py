@@ -144,7 +144,8 @@ def _report(context: Context, draft: dict[str, Any]) -> None:
 
 
 def _stages(context: Context) -> dict[str, float]:
-    names = ("data", "harvest", "learn", "compare", "steer")
+    names = ("data", "harvest", "learn", "compare", "verdicts", "steer")
+    names += ("heat",) if any(spec.heat_maps for spec in context.experiment.words) else ()
     names += ("explain",) if any(spec.explain for spec in context.experiment.words) else ()
     names += ("gains",) if context.experiment.fine_tunes else ()
     return {name: round(context.cache.seconds(name), 2) for name in names}

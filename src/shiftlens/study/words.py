@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shiftlens.core.errors import DataError
+from shiftlens.core.errors import DataError, ShiftLensError
 from shiftlens.study.cache import Result
 from shiftlens.study.context import Context
 from shiftlens.study.experiment import WordsSpec
@@ -12,6 +12,7 @@ from shiftlens.study.experiment import WordsSpec
 if TYPE_CHECKING:
     from shiftlens.activations.store import ActivationStore
     from shiftlens.concepts.learners.kmeans import KMeans
+    from shiftlens.shift.concept_shift import ConceptShift
 
 _TEXTS = ("base", "on_base_text", "tuned")
 _RANDOM_DRAWS = 5
@@ -46,12 +47,23 @@ def study_words(context: Context, spec: WordsSpec) -> Result:
     compared = context.cache.run(
         context.stage("compare", name), inputs, lambda: _compare(context, spec, harvested)
     )
-    found: Result = {"harvest": harvested, "learn": learned, "compare": compared}
+    judged_by = {**inputs, "margin": spec.margin}
+    judged = context.cache.run(
+        context.stage("verdicts", name), judged_by, lambda: _judge(context, spec, harvested)
+    )
+    found: Result = {
+        "harvest": harvested, "learn": learned, "compare": compared, "verdicts": judged
+    }  # fmt: skip
     if spec.explain:
         # Named only where it is asked, so that finished stages of other experiments stay good.
         asked = {**inputs, "explain": spec.explain}
         found["explained"] = context.cache.run(
             context.stage("explain", name), asked, lambda: _explain(context, spec, harvested)
+        )
+    if spec.heat_maps and experiment.images:
+        asked = {**inputs, "heat_maps": spec.heat_maps}
+        found["heat"] = context.cache.run(
+            context.stage("heat", name), asked, lambda: _heat(context, spec, harvested)
         )
     if context.fine_tune:
         found["gains"] = context.cache.run(
@@ -95,7 +107,14 @@ def _harvest(context: Context, spec: WordsSpec) -> Result:
         "paths": [str(store.path.relative_to(context.root)) for store in stores],
         "layer": site.resolve(base).layer,
         "samples": len(samples),
+        "data": _origin(context, spec),
     }
+
+
+def _origin(context: Context, spec: WordsSpec) -> Result:
+    """Which data were asked: where they come from, and their fingerprint."""
+    data, samples = context.experiment.data[spec.data], context.samples(spec.data)
+    return {"name": spec.data, "source": data.source, "fingerprint": samples.fingerprint}
 
 
 def _stores(context: Context, spec: WordsSpec, harvested: Result) -> "list[ActivationStore]":
@@ -198,6 +217,43 @@ def _compare(context: Context, spec: WordsSpec, harvested: Result) -> Result:
     pictures = {name: path for name, path in shown.items() if path is not None}
     described = describe_shift(shift, pictures)
     return {**described, "spectrum": shift.spectrum}
+
+
+def _shift(context: Context, spec: WordsSpec, harvested: Result) -> "ConceptShift":
+    """The shift of the compare stage; made again where it is gone."""
+    from shiftlens.shift.concept_shift import ConceptShift
+
+    path = _folder(context, spec) / "shift"
+    try:
+        return ConceptShift.load(path)
+    except ShiftLensError:
+        _compare(context, spec, harvested)
+        return ConceptShift.load(path)
+
+
+def _judge(context: Context, spec: WordsSpec, harvested: Result) -> Result:
+    """Which concepts moved, how sure that is, and what refits say became of them."""
+    from shiftlens.study.judging import judge_concepts
+
+    on_own, on_base, _ = _stores(context, spec, harvested)
+    return judge_concepts(
+        _shift(context, spec, harvested),
+        on_own,
+        on_base,
+        _learner(context, spec),
+        margin=spec.margin,
+        seed=context.experiment.seed,
+        draws=spec.draws,
+        progress=context.progress,
+    )
+
+
+def _heat(context: Context, spec: WordsSpec, harvested: Result) -> Result:
+    """Where the base's concepts are in their most activating pictures."""
+    from shiftlens.study.heating import heat_of_concepts
+
+    concepts = _shift(context, spec, harvested).base
+    return heat_of_concepts(context, spec, concepts, _stores(context, spec, harvested)[0])
 
 
 def _gains(context: Context, spec: WordsSpec, harvested: Result) -> Result:

@@ -82,7 +82,66 @@ def build_toi(paths: list[str], k: int) -> dict[str, Any]:
         "recovery_own_text": {**_recovery(-0.06), "published": _published()},
         "published": _published(),
         "shares": {"weights": 0.71, "text": 0.43, "cross": -0.14},
+        "concept_shares": [{"weights": 0.8, "text": 0.3, "cross": -0.1}, *[None] * (k - 1)],
+        "data": {"name": "people", "source": "world:people", "fingerprint": "f" * 64},
+        "flow": build_flow(k),
+        "verdicts": build_verdicts(k),
+        "heat": build_heat(paths, k),
     }
+
+
+def build_flow(k: int) -> dict[str, Any]:
+    """Counts that add up, with each fate at least once."""
+    rng = random.Random(3)
+    counts = [[rng.randrange(1, 4) for _ in range(k)] for _ in range(k)]
+    for index in range(k - 1):
+        counts[index][(index * 5 + 1) % k] = 60 - 4 * index
+    fates, origins = ("kept", "split", "merged", "mixed"), ("kept", "piece", "merged", "mixed")
+    return {
+        "counts": counts,
+        "base": [*[fates[i % 4] for i in range(k - 1)], "vanished"],
+        "tuned": [*[origins[i % 4] for i in range(k - 1)], "born"],
+    }
+
+
+def build_verdicts(k: int) -> dict[str, Any]:
+    """One of each verdict, then changed ones."""
+    told = ("changed", "stable", "undecided")
+
+    def effect(index: int, name: str) -> dict[str, Any]:
+        verdict = told[index] if index < len(told) else "changed"
+        middle = {"changed": 1.5, "stable": 0.2, "undecided": 0.5}[verdict]
+        open_ = verdict == "undecided"
+        return {
+            **{"statistic": name, "estimate": middle, "low": middle - 0.1, "high": middle + 0.1},
+            **{"margin": 0.5, "verdict": verdict, "pictures": 40 - index},
+            "needs": 90 if open_ else None,
+            "why": "the interval holds the margin" if open_ else "",
+        }
+
+    kind = {"kind": "kept", "agreement": 0.93, "kept_at_home": 0.8}
+    counts = {"changed": k - 2, "stable": 1, "undecided": 1}
+    return {
+        "margins": {"moved": 0.5, "own": 0.5, "source": "user", "placebos": []},
+        "summary": {name: dict(counts) for name in ("moved", "own")},
+        "interval_width": 2.9,
+        "draws": 200,
+        "pictures": {"estimation": 480, "judging": 481},
+        "concepts": [
+            {"moved": effect(i, "moved"), "own": effect(i, "own"), "stability": 0.9, "kind": kind}
+            for i in range(k)
+        ],
+        "tuned": [kind] * k,
+    }
+
+
+def build_heat(paths: list[str], k: int) -> dict[str, Any]:
+    """A map over one picture of the first concept."""
+    rng = random.Random(11)
+    levels = [[rng.randrange(101) for _ in range(4)] for _ in range(3)]
+    maps: list[dict[str, Any]] = [{} for _ in range(k)]
+    maps[0] = {f"base-{path}": {"largest": 2.5, "levels": levels} for path in paths}
+    return {"method": "occlusion", "maps": maps}
 
 
 def _change(index: int, k: int, paths: list[str], rng: random.Random) -> dict[str, Any]:

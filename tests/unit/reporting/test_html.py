@@ -104,7 +104,10 @@ def test_concepts_stand_by_share_and_eight_are_unfolded(
     changes.reverse()
     html = write_report(data, tmp_path / "r.html", image_root=tmp_path).read_text("utf-8")
     order = [
-        int(n) for n in re.findall(r'<article class="concept" aria-label="concept (\d+)"', html)
+        int(n)
+        for n in re.findall(
+            r'<article class="concept" id="toi-0-concept-\d+" aria-label="concept (\d+)"', html
+        )
     ]
     assert order == list(range(12))
     assert html.index('aria-label="concept 7"') < html.index("4 more concepts")
