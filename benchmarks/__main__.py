@@ -9,6 +9,7 @@ from benchmarks.concepts import running as concepts
 from benchmarks.figures import Figure, print_table
 from benchmarks.playground import running as playground
 from benchmarks.ray import running as ray
+from benchmarks.readers import running as readers
 from benchmarks.shift import running
 from benchmarks.steering import running as steering
 from benchmarks.store import running as store
@@ -21,6 +22,7 @@ ALL = {
     "capture": capture.measure,
     "concepts": concepts.measure,
     "images": images.measure,
+    "readers": readers.measure,
     "store": store.measure,
     "ray": ray.measure,
     "playground": playground.measure,

@@ -1,0 +1,1 @@
+"""What it takes to read inputs that no memory should hold: long lines, large tables, features."""
