@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from shiftlens.models.model import Model
     from shiftlens.steering.discovering import Discovery
 
+PAGE = "report.html"
 _SHOWN = 15
 
 
@@ -107,6 +108,9 @@ def discover(
     )
     if found.meaningful:
         found.vector(0, learned).save(out / "best")
+    from shiftlens.reporting.discovery_page import write_discovery_page
+
+    write_discovery_page(found.to_dict(), out / PAGE)
     if as_json:
         print_json(found.to_dict())
     elif not quiet:
@@ -199,6 +203,7 @@ def _print(found: "Discovery", out: Path) -> None:
         for one in found.directions[:_SHOWN]
     ]
     page.print(table("", ("concepts", "more", "fewer", "score", "random above", "dose"), lines))
+    page.print(f"  page     {out / PAGE}", markup=False, soft_wrap=True)
     page.print(f"  numbers  {out / 'discovery.json'}", markup=False, soft_wrap=True)
     if found.meaningful:
         page.print(f"  vector   {out / 'best.safetensors'}", markup=False, soft_wrap=True)

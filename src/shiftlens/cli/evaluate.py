@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shiftlens.steering.intervening import Intervention
     from shiftlens.steering.tasks.task import Task
 
-RESULT = "evaluation.json"
+RESULT, PAGE = "evaluation.json", "report.html"
 _BESIDE = "vqa"  # what off-target data are judged by: it needs nothing but right answers
 
 
@@ -156,12 +156,15 @@ def evaluate(
         progress=progress(quiet=quiet or as_json),
     )
     found.save(out / RESULT)
+    from shiftlens.reporting.evaluation_page import write_evaluation_page
+
+    page = write_evaluation_page(found.to_dict(), out / PAGE)
     if as_json:
         print_json(found.to_dict())
     elif not quiet:
         from shiftlens.cli.evaluate_summary import print_evaluation
 
-        print_evaluation(found, out / RESULT)
+        print_evaluation(found, out / RESULT, page)
 
 
 def _check(

@@ -33,12 +33,13 @@ def print_cost(cost: dict[str, Any], *, as_json: bool) -> None:
     )
 
 
-def print_evaluation(found: "Evaluation", path: Path) -> None:
+def print_evaluation(found: "Evaluation", path: Path, drawn: Path | None = None) -> None:
     """Print an evaluation in eighty columns.
 
     Args:
         found: what was measured.
         path: where all of it is.
+        drawn: its page, where there is one.
     """
     page = console()
     for name, about in found.about["trials"].items():
@@ -53,6 +54,8 @@ def print_evaluation(found: "Evaluation", path: Path) -> None:
         page.print(f"{arm}: {receipt['summary']}", markup=False, soft_wrap=True, style="dim")
     for note in found.about["notes"]:
         page.print(f"NOTE {note}", markup=False, soft_wrap=True)
+    if drawn is not None:
+        page.print(f"page: {drawn}", markup=False, soft_wrap=True)
     page.print(f"everything, with examples: {path}", markup=False, soft_wrap=True)
 
 

@@ -14,6 +14,7 @@ from shiftlens.cli.terminal import console, print_json, progress
 if TYPE_CHECKING:
     from shiftlens.shift.trajectory import Step
 
+PAGE = "report.html"
 _DRAWN = 600  # samples of a package's collection, unless another number is named
 _SCALES = "0,.1,.2,.5,1"
 
@@ -137,10 +138,13 @@ def trajectory(
         draws=draws,
         progress=progress(quiet=quiet or as_json),
     )
+    from shiftlens.reporting.trajectory_page import write_trajectory_page
+
+    page = write_trajectory_page(found.to_dict(), out / PAGE)
     if as_json:
         print_json(found.to_dict())
     elif not quiet:
-        print_trajectory(found, out)
+        print_trajectory(found, out, page)
 
 
 def step_numbers(names: Sequence[str]) -> list[float]:

@@ -33,12 +33,13 @@ def _block(value: float, top: float) -> str:
     return _BLOCKS[round(share * (len(_BLOCKS) - 1))]
 
 
-def print_trajectory(found: Trajectory, out: Path) -> None:
+def print_trajectory(found: Trajectory, out: Path, drawn: Path | None = None) -> None:
     """Print a trajectory.
 
     Args:
         found: what was found.
         out: where it is.
+        drawn: its page, where there is one.
     """
     page, xs = console(), found.xs
     held = found.about["pictures"]
@@ -66,6 +67,8 @@ def print_trajectory(found: Trajectory, out: Path) -> None:
         f"{_margin(found)}",
         markup=False,
     )
+    if drawn is not None:
+        page.print(f"  page     {drawn}", markup=False, soft_wrap=True)
     page.print(f"  curves   {out / 'trajectory.json'}", markup=False, soft_wrap=True)
     page.print(f"  scalars  {out / 'scalars.jsonl'}", markup=False, soft_wrap=True)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftlens.reporting import numbers
-from shiftlens.reporting.curves import Chart, Tick, chart
+from shiftlens.reporting.curves import Chart, Tick, chart, readable
 from shiftlens.reporting.pages import document_of, draw, write_page
 from shiftlens.reporting.summary import Finding
 
@@ -114,19 +114,8 @@ def _named(
     told = "; ".join(point.text for line in lines for point in line.points)
     ticks = tuple(Tick(tick.at, str(k)) for tick, k in zip(drawn.x_ticks, ks, strict=True))
     return replace(
-        drawn, lines=tuple(lines), x_ticks=_readable(ticks), description=f"{drawn.title} {told}."
+        drawn, lines=tuple(lines), x_ticks=readable(ticks), description=f"{drawn.title} {told}."
     )
-
-
-def _readable(ticks: Sequence[Tick]) -> tuple[Tick, ...]:
-    """Ticks without the texts that would lie on the one before."""
-    kept: list[Tick] = []
-    free = -math.inf
-    for tick in ticks:
-        half = 4.0 * len(tick.text) + 3
-        kept.append(tick if tick.at - half >= free else replace(tick, text=""))
-        free = tick.at + half if kept[-1].text else free
-    return tuple(kept)
 
 
 def _middle(value: Any) -> float | None:

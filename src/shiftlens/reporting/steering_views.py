@@ -93,7 +93,7 @@ def _steering(anchor: str, one: Mapping[str, Any], pictures: Pictures) -> Steeri
         transitions=tuple(table for table in tables if not table.baseline),
         compared=tuple(table for table in tables if table.baseline),
         sweep=_sweep(one["sweep"]) if one.get("sweep") else None,
-        examples=tuple(_example(example, pictures) for example in one["examples"]),
+        examples=tuple(example_view(example, pictures) for example in one["examples"]),
         reached=reached,
         asked=asked,
     )
@@ -127,7 +127,8 @@ def _label(cost: str) -> str:
     return _COSTS.get(cost) or cost_label(cost)
 
 
-def _example(example: Mapping[str, Any], pictures: Pictures) -> ExampleView:
+def example_view(example: Mapping[str, Any], pictures: Pictures) -> ExampleView:
+    """One sample with the answers of all arms, the first of which is what others are held to."""
     picture = None
     if example.get("image"):
         picture = pictures.tile({"id": example["id"], "path": example["image"]})
