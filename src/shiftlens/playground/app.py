@@ -26,16 +26,20 @@ def build(shown: Shown) -> "gr.Blocks":
         title="shiftlens playground", analytics_enabled=False, delete_cache=_KEPT
     ) as app:
         gr.HTML(_head(shown), elem_classes="sl")
+        news = gr.HTML("", elem_classes="sl", elem_id="changed")
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        app.load(lambda: shelves.changed(shown.library), None, news, **quiet)
         if shown.library.empty:
             gr.HTML(shelves.empty(shown.library), elem_classes="sl")
         else:
-            with gr.Tabs() as tabs:
+            with gr.Tabs(elem_id="main") as tabs:
                 with gr.Tab("Steer", id="steer"):
                     direction = _steer(shown)
                 with gr.Tab("Concepts", id="concepts"):
                     _concepts(shown, direction, tabs)
                 with gr.Tab("This run"):
                     gr.HTML(_contents(shown), elem_classes="sl")
+            tabs.change(lambda: shelves.changed(shown.library), None, news, **quiet)
     app.state_session_capacity = _SESSIONS
     # Everything from here is on this machine: no queue of anybody else, no open back door.
     app.queue(max_size=shown.limits.waiting, api_open=False)
@@ -64,6 +68,7 @@ def _head(shown: Shown) -> Markup:
     adapter = f" + {shown.adapter}" if shown.adapter else ""
     model = text(shown.model + adapter) if shown.desk is not None else "no model"
     return Markup(
+        '<a class="sl-skip" href="#main">Skip to content</a>'
         '<header class="sl-head"><h1>shiftlens playground</h1>'
         "<p>run <b>{}</b> · model <b>{}</b></p></header>"
     ).format(text(shown.library.root.name), model)

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import shiftlens as sl
+from shiftlens.playground.library import Steering
 from shiftlens.playground.setting import Setting
+from shiftlens.steering.operators import read_operator
+from shiftlens.steering.reading import read_gate
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -53,7 +56,7 @@ class Desk:
         self.model = model
         self._turn = turn or threading.Lock()
 
-    def fits(self, direction: "sl.SteeringVector") -> str:
+    def fits(self, direction: Steering) -> str:
         """Why a direction cannot steer this model; empty where it can."""
         try:
             with self._turn, sl.steer(self.model, direction, strength=0.0):
@@ -81,7 +84,12 @@ class Desk:
             )
             told(Moment(before, ""))
             with sl.steer(
-                self.model, setting.vector, strength=setting.strength, scope=setting.scope
+                self.model,
+                setting.vector,
+                strength=setting.strength,
+                scope=setting.scope,
+                operator=read_operator(setting.how) if setting.how else None,
+                gate=read_gate(self.model, setting.gate_here) if setting.gate else None,
             ) as receipt:
                 after = self.model.generate(
                     picture,

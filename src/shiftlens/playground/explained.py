@@ -33,9 +33,9 @@ def explanation(found: Any, word: str, pictures: Callable[[Sequence[str]], Marku
         _concepts(found, seen, pictures),
         *(notice("Note:", one) for one in found.notes),
     ]
-    title = Markup('<h3>At <span class="said-word">{}</span>: concept {} – {}</h3>').format(
-        text(seen.text), named.index, chips(named.called[:4])
-    )
+    title = Markup(
+        '<h2 class="small">At <span class="said-word">{}</span>: concept {} – {}</h2>'
+    ).format(text(seen.text), named.index, chips(named.called[:4]))
     return Markup('<div class="explained">{}{}</div>').format(title, Markup("").join(parts))
 
 
@@ -92,6 +92,6 @@ def _concepts(found: Any, seen: Any, pictures: Callable[[Sequence[str]], Markup]
                 one.index, chips(one.called[:5]), pictures([name for name, _ in one.images])
             )
         )
-    return Markup("<h4>Most active concepts at this word</h4><ol class='ranked'>{}</ol>").format(
+    return Markup("<h3>Most active concepts at this word</h3><ol class='ranked'>{}</ol>").format(
         Markup("").join(each)
     )

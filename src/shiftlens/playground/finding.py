@@ -3,13 +3,20 @@
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import shiftlens as sl
+from shiftlens.steering.affine import AffineEdit
+from shiftlens.steering.discovering import Discovery
+from shiftlens.steering.gates import LinearGate
 
-KINDS = ("concepts", "concept shift", "steering vector", "affine edit")
+KINDS = (
+    *("concepts", "concept shift", "steering vector"),
+    *("affine edit", "linear gate", "discovery"),
+)
 _DEEPEST = 8
 _MOST_FILES = 20_000
 _LARGEST = 256 * 1024 * 1024  # bytes of the JSON half of a result: larger ones are none
@@ -33,9 +40,11 @@ class Found:
     """Results of a run's directory by their paths relative to it, without endings.
 
     Attributes:
-        concepts, shifts, vectors: what they are called on disk, and what was read.
+        concepts, shifts, vectors, edits: what they are called on disk, and what was read.
+        gates: saved probes.
+        discoveries: ranked directions between the concepts that lie beside them.
+        models: names of models that searches and discoveries steered.
         stores: finished stores of states, and their ``rows``.
-        edits: affine edits, which are listed only.
         damaged: what is there and cannot be read.
         cut_off: whether there is more than is looked at.
     """
@@ -45,7 +54,10 @@ class Found:
     vectors: dict[str, "sl.SteeringVector"] = field(default_factory=dict[str, "sl.SteeringVector"])
     stores: dict[str, "sl.ActivationStore"] = field(default_factory=dict[str, "sl.ActivationStore"])
     rows: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
-    edits: list[str] = field(default_factory=list[str])
+    edits: dict[str, AffineEdit] = field(default_factory=dict[str, AffineEdit])
+    gates: dict[str, LinearGate] = field(default_factory=dict[str, LinearGate])
+    discoveries: dict[str, Discovery] = field(default_factory=dict[str, Discovery])
+    models: list[str] = field(default_factory=list[str])
     damaged: list[Damaged] = field(default_factory=list[Damaged])
     cut_off: bool = False
 
@@ -71,6 +83,16 @@ def find(root: Path) -> Found:
     for path in paths[:_MOST_FILES]:
         _read(root, path, found)
     return found
+
+
+def stamp(root: Path) -> int:
+    """A number that changes when a result is written, replaced or taken away."""
+    seen: list[tuple[str, int, int]] = []
+    for path in _files(root):
+        with suppress(OSError):  # taken away in between: so it has changed
+            about = path.stat()
+            seen.append((str(path), about.st_size, about.st_mtime_ns))
+    return hash(tuple(seen))
 
 
 def _files(root: Path) -> Iterator[Path]:
@@ -100,10 +122,10 @@ def _read(root: Path, path: Path, found: Found) -> None:
             store = sl.ActivationStore.open(path.parent)
             place = path.parent.relative_to(root).as_posix()
             found.rows[place], found.stores[place] = store.rows, store
-        elif kind == "affine edit":
-            found.edits.append(name)
         elif kind in KINDS:
-            _keep(kind, path.with_suffix(""), name, found)
+            _keep(kind, path, name, found)
+        if kind in ("search", "discovery"):
+            found.models.extend(_model(path))
         elif kind is None and beside.exists():
             found.damaged.append(Damaged(f"{name}.json", "the file is no JSON: it is damaged"))
     except sl.ShiftLensError as error:
@@ -118,9 +140,20 @@ def _keep(kind: str, path: Path, name: str, found: Found) -> None:
         "concepts": (found.concepts, sl.Concepts.load),
         "concept shift": (found.shifts, sl.ConceptShift.load),
         "steering vector": (found.vectors, sl.SteeringVector.load),
+        "affine edit": (found.edits, AffineEdit.load),
+        "linear gate": (found.gates, LinearGate.load),
+        "discovery": (found.discoveries, Discovery.load),
     }
     shelf, load = where[kind]
-    shelf[name] = load(path)
+    shelf[name] = load(path if kind == "discovery" else path.with_suffix(""))
+
+
+def _model(path: Path) -> list[str]:
+    """What a search or a discovery calls its model, where it has no adapter."""
+    about = json.loads(path.read_bytes()).get("about", {})
+    model = about.get("model", {}) if isinstance(about, dict) else {}
+    known = isinstance(model, dict) and model.get("name") and not model.get("adapter")
+    return [str(model["name"])] if known else []
 
 
 def _kind(path: Path) -> str | None:

@@ -7,15 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import shiftlens as sl
-from shiftlens.playground.finding import Found, find
+from shiftlens.playground.finding import Found, find, stamp
+from shiftlens.steering.affine import AffineEdit
+
+Steering = sl.SteeringVector | AffineEdit
 
 _HIDDEN = "hidden:"  # what results call pictures under --no-images
 _MOST_EXAMPLES = 48
+_MOST_RANKED = 12  # of the directions of one discovery
+_BESIDE = "concepts"  # where a discovery keeps what its directions lie between
 
 
 @dataclass(frozen=True)
 class Direction:
-    """Something to steer with: one vector, or the same one at several layers.
+    """Something to steer with: one vector or affine edit, or the same one at several layers.
 
     Attributes:
         key: names it in requests.
@@ -24,15 +29,17 @@ class Direction:
         vectors: by layer.
         source: path of the file relative to the run, without ending.
         concept: which concept of a shift it is; ``None`` for a vector of its own.
+        rank: its place among the directions of a discovery; ``None`` for others.
         examples: paths of pictures that show what it is about.
     """
 
     key: str
     title: str
     about: str
-    vectors: Mapping[int, "sl.SteeringVector"]
+    vectors: Mapping[int, Steering]
     sources: Mapping[int, str]
     concept: int | None = None
+    rank: int | None = None
     examples: tuple[str, ...] = ()
 
     @property
@@ -67,11 +74,13 @@ class Library:
     Args:
         root: the run's directory.
         found: what lies there.
+        stamp: of the directory when it was read.
     """
 
-    def __init__(self, root: Path, found: Found) -> None:
+    def __init__(self, root: Path, found: Found, stamp: int) -> None:
         self.root = root
         self.found = found
+        self._stamp = stamp
 
     @classmethod
     def open(cls, root: str | Path) -> "Library":
@@ -80,12 +89,20 @@ class Library:
         Raises:
             ShiftLensError: it is missing, or no directory.
         """
-        return cls(Path(root).absolute(), find(Path(root).absolute()))
+        place = Path(root).absolute()
+        before = stamp(place)  # what is written while it is read shows as a change
+        return cls(place, find(place), before)
+
+    @property
+    def changed(self) -> bool:
+        """Whether the directory holds something else than when it was read."""
+        return stamp(self.root) != self._stamp
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to show."""
-        return not (self.found.concepts or self.found.shifts or self.found.vectors)
+        found = self.found
+        return not (found.concepts or found.shifts or found.vectors or found.edits)
 
     @cached_property
     def models(self) -> list[str]:
@@ -94,13 +111,13 @@ class Library:
             str(store.about.get("model"))
             for store in self.found.stores.values()
             if store.about.get("model") and not store.about.get("adapter")
-        ]
+        ] + self.found.models
         return sorted(dict.fromkeys(names), key=lambda name: (-names.count(name), name))
 
     @cached_property
     def directions(self) -> dict[str, Direction]:
         """Everything to steer with, by key: vectors first, then the shifts of concepts."""
-        every = [*self._vectors(), *self._shifts()]
+        every = [*self._vectors(), *self._discovered(), *self._shifts()]
         return {one.key: one for one in every}
 
     @cached_property
@@ -140,7 +157,7 @@ class Library:
     def _vectors(self) -> list[Direction]:
         """Vectors; those of one folder and name at several layers are one direction."""
         families: dict[tuple[str, str, str], dict[int, str]] = {}
-        for source, vector in self.found.vectors.items():
+        for source, vector in {**self.found.vectors, **self.found.edits}.items():
             family = (str(Path(source).parent), vector.name, vector.kind)
             shelf = families.setdefault(family, {})
             if vector.layer in shelf:  # two of one layer are two directions
@@ -149,7 +166,8 @@ class Library:
         return [self._vector(name, kind, shelf) for (_, name, kind), shelf in families.items()]
 
     def _vector(self, name: str, kind: str, sources: Mapping[int, str]) -> Direction:
-        vectors = {layer: self.found.vectors[source] for layer, source in sources.items()}
+        known: dict[str, Steering] = {**self.found.vectors, **self.found.edits}
+        vectors = {layer: known[source] for layer, source in sources.items()}
         first = sources[min(sources)]
         data = next(iter(vectors.values())).provenance
         shown = list(self._examples.get(str(data.get("data")), {}).values())[:3]
@@ -161,6 +179,32 @@ class Library:
             sources=dict(sources),
             examples=tuple(one.path for one in shown),
         )
+
+    def _discovered(self) -> list[Direction]:
+        """Directions between concepts that a discovery ranked, the best of each."""
+        found: list[Direction] = []
+        for source, ranked in self.found.discoveries.items():
+            place = (Path(source).parent / _BESIDE).as_posix()
+            concepts = self.found.concepts.get(place)
+            if concepts is None:
+                continue
+            for rank, one in enumerate(ranked.directions[:_MOST_RANKED]):
+                if max(one.source, one.target) >= concepts.k:
+                    break  # other concepts have been put beside it
+                vector = ranked.vector(rank, concepts)
+                last = concepts.images[one.target] if concepts.images else ()
+                found.append(
+                    Direction(
+                        key=f"between:{rank}:{source}",
+                        title=one.name,
+                        about=f"between concepts, {source}, place {rank + 1}",
+                        vectors={vector.layer: vector},
+                        sources={vector.layer: source},
+                        rank=rank,
+                        examples=self.pictures(concepts.provenance, last)[:3],
+                    )
+                )
+        return found
 
     def _shifts(self) -> list[Direction]:
         found: list[Direction] = []

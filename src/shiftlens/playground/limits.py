@@ -19,6 +19,7 @@ class Limits:
         upload_bytes: of one picture, and of any one request.
         pixels: width times height of a picture, told by its header before it is decoded.
         prompt: characters.
+        words: characters of a list of words, or of a rectangle.
         new_tokens: of one answer.
         strength: of a direction, either way.
         waiting: visitors in the queue; further ones are told that the model is busy.
@@ -27,6 +28,7 @@ class Limits:
     upload_bytes: int = 10 * 1024 * 1024
     pixels: int = 25_000_000
     prompt: int = 2_000
+    words: int = 200
     new_tokens: int = 256
     strength: float = 5.0
     waiting: int = 64

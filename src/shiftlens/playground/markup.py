@@ -73,9 +73,9 @@ def answer(
         body = Markup('<p class="said" dir="auto">{}{}</p>').format(shown, cursor)
         if not said.strip() and not going:
             body = Markup('<p class="soft">(the model said nothing)</p>')
-    return Markup('<section class="answer" aria-busy="{}"><h3>{}</h3>{}</section>').format(
-        "true" if going else "false", title, body
-    )
+    return Markup(
+        '<section class="answer" aria-busy="{}"><h2 class="small">{}</h2>{}</section>'
+    ).format("true" if going else "false", title, body)
 
 
 def _marked(said: str, other: str) -> Markup:
@@ -91,9 +91,9 @@ def receipt(found: Any) -> Markup:
     """Where steering fired, on how much, how strongly; notes in words."""
     rows = [_touched(one) for one in found.vectors]
     notes = [notice("Note:", one) for one in found.conflicts]
-    return Markup('<div class="receipt" role="status"><h3>Receipt</h3>{}{}</div>').format(
-        Markup("").join(rows), Markup("").join(notes)
-    )
+    return Markup(
+        '<div class="receipt" role="status"><h2 class="small">Receipt</h2>{}{}</div>'
+    ).format(Markup("").join(rows), Markup("").join(notes))
 
 
 def _touched(one: Any) -> Markup:
@@ -106,12 +106,18 @@ def _touched(one: Any) -> Markup:
         ("Dose", f"{one.dose:.2f}", "length of the change, over the length of what it changed"),
         ("Cosine", f"{one.cosine:+.2f}", "how far the states pointed that way beforehand"),
     )
+    closed = Markup("")
+    if one.gate is not None:
+        opened = any(one.gate_open)
+        figures = (*figures, ("Gate", "open" if opened else "closed", "whether it let steering in"))
+        if not opened:
+            closed = notice("The gate stayed closed:", "the second answer was not steered.")
     each = (
         Markup('<div title="{2}"><dt>{0}</dt><dd>{1}</dd></div>').format(*figure)
         for figure in figures
     )
-    return Markup('<dl class="figures">{}</dl><p class="soft">{}</p>').format(
-        Markup("").join(each), text(one.summary())
+    return Markup('<dl class="figures">{}</dl>{}<p class="soft">{}</p>').format(
+        Markup("").join(each), closed, text(one.summary())
     )
 
 

@@ -8,18 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import shiftlens as sl
-from shiftlens.playground.library import Direction
+from shiftlens.playground.library import Direction, Steering
+from shiftlens.steering.affine import AffineEdit
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from shiftlens.steering.gates import LinearGate
+
 _PICTURE = "picture.png"
 _VECTOR = "vector"
+_GATE = "gate"
+_PROBE = "probe:"
 _README = """What is in this archive
 
 steer.py             run it: python steer.py (needs shiftlens, and the model under the same name)
-vector.*             the direction: shiftlens.SteeringVector.load("vector")
+vector.*             the direction: shiftlens steer --vector vector
+gate.*               the probe that decides when, where there is one: --gate probe:gate
 picture.png          the picture that was asked about, where there was one
 setting.json         the same setting for programs
 """
@@ -39,6 +44,10 @@ class Setting:
         layer: one of the direction's.
         strength: how much of it.
         scope: which positions.
+        operator: what is done with the direction; an affine edit brings its own.
+        gate: when, as ``shiftlens steer`` takes it, probes by their names in the run; empty for
+            always.
+        probe: the probe of the gate.
         max_new_tokens: where answers are cut off.
         root: the run's directory.
     """
@@ -53,23 +62,48 @@ class Setting:
     uploaded: bool = False
     strength: float = 1.0
     scope: str = "response"
+    operator: str = "add"
+    gate: str = ""
+    probe: "LinearGate | None" = None
     max_new_tokens: int = 64
 
     @property
-    def vector(self) -> "sl.SteeringVector":
+    def vector(self) -> Steering:
         """The direction at the layer."""
         return self.direction.vectors[self.layer]
 
+    @property
+    def how(self) -> str:
+        """What is done with it; empty where it says so itself."""
+        return "" if isinstance(self.vector, AffineEdit) else self.operator
+
+    @property
+    def gate_here(self) -> str:
+        """The gate with its probe by its place on this machine."""
+        return self._gate(str(self.root / self.gate.partition(_PROBE)[2]))
+
+    @property
+    def _probed(self) -> bool:
+        """Whether the gate is a probe: words may hold anything."""
+        return self.gate.removeprefix("not:").startswith(_PROBE)
+
     def to_python(self) -> str:
         """Lines that give the same two answers, from the files of the run."""
-        place = str(self.root / self.direction.sources[self.layer])
-        if self.direction.concept is None:
-            read = f"vector = sl.SteeringVector.load({place!r})"
+        place = self.root / self.direction.sources[self.layer]
+        concept, rank = self.direction.concept, self.direction.rank
+        if concept is not None:
+            read = f"vector = sl.ConceptShift.load({str(place)!r})[{concept}].vector"
+        elif rank is not None:
+            read = (
+                f"concepts = sl.Concepts.load({str(place.with_name('concepts'))!r})\n"
+                f"vector = Discovery.load({f'{place}.json'!r}).vector({rank}, concepts)"
+            )
         else:
-            read = f"vector = sl.ConceptShift.load({place!r})[{self.direction.concept}].vector"
+            read = f"vector = read_vector({str(place)!r})"
         note = "  # the picture that you chose" if self.uploaded else ""
         picture = _PICTURE if self.uploaded else self.picture
-        return self._lines("import shiftlens as sl\n", f"{read}\n", f"{picture!r}{note}")
+        gate = repr(self.gate_here)
+        return self._lines("import shiftlens as sl\n", f"{read}\n", f"{picture!r}{note}", gate)
 
     def archive(self, picture: "Image | None") -> bytes:
         """A zip of the direction, the picture, and lines of Python that need nothing else.
@@ -77,30 +111,31 @@ class Setting:
         Args:
             picture: as the model saw it.
         """
-        head = (
-            "from pathlib import Path\n\nimport shiftlens as sl\n\nhere = Path(__file__).parent\n"
-        )
-        read = f'vector = sl.SteeringVector.load(here / "{_VECTOR}")\n'
+        head = "from pathlib import Path\n\nimport shiftlens as sl\n"
+        read = f'here = Path(__file__).parent\nvector = read_vector(here / "{_VECTOR}")\n'
+        gate = repr(self.gate) if self.probe is None else f'f"{self._gate("{here}/" + _GATE)}"'
         shown = "None" if picture is None else f'here / "{_PICTURE}"'
         kept = io.BytesIO()
         with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(kept, "w") as archive:
             self.vector.save(Path(folder) / _VECTOR)
+            if self.probe is not None:
+                self.probe.save(Path(folder) / _GATE)
             for path in sorted(Path(folder).iterdir()):
                 archive.write(path, path.name)
             if picture is not None:
                 drawn = io.BytesIO()
                 picture.save(drawn, "PNG")
                 archive.writestr(_PICTURE, drawn.getvalue())
-            archive.writestr("steer.py", self._lines(head, read, shown))
+            archive.writestr("steer.py", self._lines(head, read, shown, gate))
             archive.writestr("setting.json", json.dumps(self.to_dict(), indent=1) + "\n")
             archive.writestr("README.txt", _README)
         return kept.getvalue()
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON, schema 1; docs/playground.md describes the keys."""
+        """JSON, schema 2; docs/playground.md describes the keys."""
         return {
             "kind": "playground setting",
-            "schema": 1,
+            "schema": 2,
             "model": self.model,
             "adapter": self.adapter,
             "prompt": self.prompt,
@@ -114,20 +149,46 @@ class Setting:
             "layer": self.layer,
             "strength": self.strength,
             "scope": self.scope,
+            "operator": self.how or None,
+            "gate": self._gate(_GATE) or None,
             "max_new_tokens": self.max_new_tokens,
         }
 
-    def _lines(self, head: str, read: str, picture: str) -> str:
+    def _gate(self, probe: str) -> str:
+        """The gate with its probe at a place."""
+        head = self.gate.partition(_PROBE)[0]
+        return f"{head}{_PROBE}{probe}" if self._probed else self.gate
+
+    def _lines(self, head: str, read: str, picture: str, gate: str) -> str:
         adapter = "" if self.adapter is None else f", adapter={self.adapter!r}"
+        options = [f"strength={self.strength!r}", f"scope={self.scope!r}"]
+        if self.how not in ("", "add"):
+            options.append(f"operator=read_operator({self.how!r})")
+        if self.gate:
+            options.append(f"gate=read_gate(model, {gate})")
+        listed = ", ".join(options)
         return (
-            f"{head}\n"
+            f"{head}{self._imports(read)}\n"
             f"model = sl.load_model({self.model!r}{adapter})\n"
             f"{read}"
             f"picture = {picture}\n"
             f"prompt = {self.prompt!r}\n\n"
             f"print(model.generate(picture, prompt, max_new_tokens={self.max_new_tokens}))\n"
-            f"with sl.steer(model, vector, strength={self.strength!r}, scope={self.scope!r})"
-            " as receipt:\n"
+            f"with sl.steer(model, vector, {listed}) as receipt:\n"
             f"    print(model.generate(picture, prompt, max_new_tokens={self.max_new_tokens}))\n"
             "print(receipt.summary())\n"
+        )
+
+    def _imports(self, read: str) -> str:
+        """What the lines need beside the package's own name."""
+        wanted = {
+            "steering.discovering": ["Discovery"] * ("Discovery" in read),
+            "steering.operators": ["read_operator"] * (self.how not in ("", "add")),
+            "steering.reading": ["read_gate"] * bool(self.gate)
+            + ["read_vector"] * ("read_vector" in read),
+        }
+        return "".join(
+            f"from shiftlens.{home} import {', '.join(names)}\n"
+            for home, names in wanted.items()
+            if names
         )

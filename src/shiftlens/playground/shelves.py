@@ -34,6 +34,16 @@ def empty(library: Library) -> Markup:
     )
 
 
+def changed(library: Library) -> Markup:
+    """That the directory is not what it was, if so: pages show what was read."""
+    if not library.changed:
+        return Markup("")
+    return notice(
+        "This directory has changed since it was read.",
+        "What is shown here is as it was then; start shiftlens serve again to see the rest.",
+    )
+
+
 def concepts(
     library: Library, title: str, thumbnails: Thumbnails, offered: Sequence[str] = ()
 ) -> Markup:
@@ -82,7 +92,8 @@ def _card(
 ) -> Markup:
     words = _at(found.contrastive, index) or _at(found.words, index)
     return Markup(
-        '<article class="card"><header><h3>Concept {}</h3><span class="share">{:.0%} of the states'
+        '<article class="card"><header><h2 class="small">Concept {}</h2>'
+        '<span class="share">{:.0%} of the states'
         '</span></header><div class="meter"><i style="width:{:.0f}%"></i></div>{}{}</article>'
     ).format(index, share, 100 * share, _words(words), _pictures(library, found, index, thumbnails))
 
@@ -123,7 +134,8 @@ def _change(
     before = one.contrastive_base or one.words_base
     after = one.contrastive_tuned or one.words_tuned
     return Markup(
-        '<article class="card"><header><h3>Concept {}</h3><span class="share">{:.0%} of the '
+        '<article class="card"><header><h2 class="small">Concept {}</h2>'
+        '<span class="share">{:.0%} of the '
         'samples</span></header><div class="meter tuned" title="Length of the shift, beside the '
         'longest"><i style="width:{:.0f}%"></i></div><dl class="sides"><dt>Base says</dt>'
         "<dd>{}</dd><dt>Tuned says</dt><dd>{}</dd></dl>{}"
@@ -176,7 +188,15 @@ def contents(library: Library) -> Markup:
             ("steering vector", name, f"{one.name}, block {one.layer}")
             for name, one in found.vectors.items()
         ),
-        *(("affine edit", name, "for shiftlens steer") for name in found.edits),
+        *(
+            ("affine edit", name, f"{one.name}, {one.kind}, block {one.layer}")
+            for name, one in found.edits.items()
+        ),
+        *(("probe", name, f"{one.kind}, block {one.layer}") for name, one in found.gates.items()),
+        *(
+            ("discovery", name, f"{len(one.directions)} directions")
+            for name, one in found.discoveries.items()
+        ),
         *(("states", name, f"{len(one):,} rows") for name, one in found.stores.items()),
     ]
     lines = [

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,13 @@ import shiftlens as sl
 from shiftlens.playground.desk import Moment
 from shiftlens.playground.explained import explanation
 from shiftlens.playground.markup import answer, download, notice, receipt, refused, tiles
+from shiftlens.playground.options import Options, chosen, options
 from shiftlens.playground.setting import Setting
+from shiftlens.playground.shelves import changed
 from shiftlens.playground.shown import Shown
 from shiftlens.playground.strips import CHOOSE, directions_strip, examples_strip
+from shiftlens.steering.affine import AffineEdit
 
-SCOPES = (
-    ("the answer as it is written", "response"),
-    ("prompt and answer", "all"),
-    ("the prompt alone", "prompt"),
-)
 METHODS = (
     ("hide places, see what is lost (slow, says what counts)", "occlusion"),
     ("read the picture's own tokens (fast, a hint only)", "projection"),
@@ -43,12 +41,13 @@ class Given:
     layer: Any
     layer_of: Any
     strength: Any
-    scope: Any
     tokens: Any
+    options: Options
 
     def every(self) -> list[Any]:
-        """In order."""
-        return list(vars(self).values())
+        """In order; the options last, in theirs."""
+        own = [getattr(self, one.name) for one in fields(self)[:-1]]
+        return [*own, *(getattr(self.options, one.name) for one in fields(Options))]
 
 
 class SteeringPage:
@@ -102,15 +101,15 @@ class SteeringPage:
             label="Strength", elem_id="strength",
             info="1 adds the direction as it was found, 0 nothing, a negative number its opposite",
         )  # fmt: skip
-        with gr.Accordion("More options", open=False):
-            scope = gr.Dropdown(
-                [*SCOPES], value="response", label="Where it is steered", elem_id="scope"
-            )
+        with gr.Accordion("How, where, when", open=False, elem_id="options"):
+            placed = options(self._shown.library.found.gates, self._shown.limits)
             tokens = gr.Slider(
                 1, self._shown.limits.new_tokens, value=min(40, self._shown.limits.new_tokens),
                 step=1, label="Longest answer, in tokens", elem_id="tokens",
             )  # fmt: skip
-        given = Given(picture, example, prompt, direction, layer, layer_of, strength, scope, tokens)
+        given = Given(
+            picture, example, prompt, direction, layer, layer_of, strength, tokens, placed
+        )
         strip.click(
             self.choose_example, None, [picture, example, prompt, strip], show_progress="hidden",
             api_visibility="private",
@@ -269,7 +268,7 @@ class SteeringPage:
             yield (
                 answer("Unsteered", before, other=after),
                 answer("Steered", after, other=before),
-                receipt(last.receipt),
+                receipt(last.receipt) + changed(self._shown.library),
                 (before, after, setting.to_python(), str(saved)),
             )
         except sl.ShiftLensError as error:
@@ -311,7 +310,7 @@ class SteeringPage:
 
     def _setting(
         self, path: Any, example: Any, prompt: Any, key: Any, layer: Any, layer_of: Any,
-        strength: Any, scope: Any, tokens: Any,
+        strength: Any, tokens: Any, *how: Any,
     ) -> tuple[Setting, Any]:  # fmt: skip
         """What was asked for, checked: requests need not come from this page."""
         shown, limits = self._shown, self._shown.limits
@@ -322,23 +321,28 @@ class SteeringPage:
             raise sl.ShiftLensError(
                 f"a strength of {strength}", allowed=f"-{limits.strength:g} to {limits.strength:g}"
             )
-        if str(scope) not in {value for _, value in SCOPES}:
-            raise sl.ShiftLensError("these positions cannot be steered from this page")
-        chosen = shown.library.examples[example] if isinstance(example, int) else None
+        gates = shown.library.found.gates
+        names = [one.name for one in fields(Options)]
+        choices = dict(zip(names, how, strict=True))
+        told = chosen(choices, gates, limits)
+        example_of = shown.library.examples[example] if isinstance(example, int) else None
         setting = Setting(
             model=shown.model,
             adapter=shown.adapter,
             prompt=limits.asked(str(prompt)),
-            picture=chosen and chosen.path,
-            uploaded=bool(path) and chosen is None,
+            picture=example_of and example_of.path,
+            uploaded=bool(path) and example_of is None,
             direction=direction,
             layer=direction.nearest(layer if layer_of == key else None),
             root=shown.library.root,
             strength=round(float(strength), 4),
-            scope=str(scope),
+            scope=told.scope,
+            operator=told.operator,
+            gate=told.gate,
+            probe=gates[choices["probe"]] if choices["gate"] == "probe" else None,
             max_new_tokens=max(1, min(int(tokens), limits.new_tokens)),
         )
-        return setting, limits.picture(chosen.path if chosen else path)
+        return setting, limits.picture(example_of.path if example_of else path)
 
     def _tiles(self, concepts: "sl.Concepts", names: Sequence[str]) -> Markup:
         """Small pictures of samples that the concepts were learned from."""
@@ -356,11 +360,19 @@ class SteeringPage:
     def _about(self, key: str) -> Markup:
         one = self._shown.directions[key]
         vector = one.vectors[one.layers[-1]]
-        share = vector.norm / vector.state_norm if vector.state_norm else 0.0
         where = f"after block {one.layers[0]}" if len(one.layers) == 1 else "after several blocks"
-        return Markup('<p class="soft"><span class="text" dir="auto">{}</span>. It acts {}; at '
-                      "strength 1 it is {:.2f} times as long as a typical state.</p>").format(
-            one.about, where, share)  # fmt: skip
+        return Markup(
+            '<p class="soft"><span class="text" dir="auto">{}</span>. It acts {}; {}.</p>'
+        ).format(one.about, where, _much(vector))
+
+
+def _much(vector: Any) -> str:
+    """What strength 1 is."""
+    if isinstance(vector, AffineEdit):
+        many = "one direction" if vector.rank == 1 else f"{vector.rank} directions"
+        return f"at strength 1 its own map of {many} is applied whole, whatever else is chosen"
+    share = vector.norm / vector.state_norm if vector.state_norm else 0.0
+    return f"at strength 1 it is {share:.2f} times as long as a typical state"
 
 
 def _path_of(payload: Any) -> str | None:

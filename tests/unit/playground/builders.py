@@ -15,6 +15,11 @@ from shiftlens.activations.tokens import word
 from shiftlens.concepts.concepts import Concepts
 from shiftlens.models.model import Model
 from shiftlens.shift.concept_shift import ConceptShift
+from shiftlens.steering.affine import AffineEdit
+from shiftlens.steering.answer_gains import Score
+from shiftlens.steering.discovering import Direction, Discovery
+from shiftlens.steering.gates import LinearGate
+from shiftlens.steering.gates.fitting import HeldOut
 
 HOSTILE = '</span><script>window.hacked = 1</script><img src=x onerror="window.hacked=1">'
 _DATA = "data"
@@ -58,6 +63,31 @@ def build_shift(d: int = 32, **more: Any) -> ConceptShift:
     )
 
 
+def build_edit(d: int = 32, *, layer: int = 2, **more: Any) -> AffineEdit:
+    """A map that takes two random directions out, and writes one of them strongly."""
+    read = torch.randn(2, d, generator=torch.Generator().manual_seed(6))
+    read = torch.nn.functional.normalize(read, dim=1)
+    site = Site(layer)
+    fields: dict[str, Any] = {"name": "two out", "kind": "LEACE", "state_norm": 9.0, **more}
+    return AffineEdit(6 * read.T.contiguous(), read, torch.zeros(d), False, site, **fields)
+
+
+def build_gate(d: int = 32, *, layer: int = 0, threshold: float = -1e6, **more: Any) -> LinearGate:
+    """A probe that is open for everything, or with a high threshold for nothing."""
+    rates = HeldOut(1.0, 0.0, 16)
+    return LinearGate(torch.ones(d), threshold, layer, rates, "linear discriminant", **more)
+
+
+def build_discovery() -> Discovery:
+    """Two directions between the three concepts that lie beside it."""
+    score = Score(score=3, primary=(), secondary=(), lost=None)
+    each = [
+        Direction(source, target, f"concept {source} -> {target}: more", score, 2.0, 0.4, 0)
+        for source, target in ((0, 1), (2, 0))
+    ]
+    return Discovery(tuple(each), (1,), {"a": 3}, 3, {"model": {"name": "world:base"}})
+
+
 def build_run(root: Path, model: Model | None = None) -> Path:
     """Everything at once; with a model, vectors and concepts are its own."""
     pictures = build_pictures(root / "pictures")
@@ -77,6 +107,11 @@ def build_run(root: Path, model: Model | None = None) -> Path:
         vector.save(root / "steering" / f"vector-{layer}")
     other = {"model": {"weights": "sha256:other"}}
     build_vector(seed=9, name="a stranger's", provenance=other).save(root / "steering" / "stranger")
+    build_edit(provenance=provenance).save(root / "steering" / "edit")
+    for name, threshold in (("open", -1e6), ("closed", 1e6)):
+        gate = build_gate(threshold=threshold, provenance=provenance)
+        gate.save(root / "gates" / name)
+    build_discovery().save(root / "words" / "discovery.json")
     build_vector(seed=8, name=HOSTILE, provenance=provenance, length=30.0).save(root / "odd")
     return root
 

@@ -4,8 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from tests.builders import build_vector
-from tests.unit.playground.builders import build_concepts, build_run, ungrounded
+from tests.unit.playground.builders import (
+    build_concepts,
+    build_discovery,
+    build_run,
+    ungrounded,
+)
 
 from shiftlens.core.errors import ShiftLensError
 from shiftlens.playground import shelves
@@ -37,6 +43,44 @@ def test_one_vector_at_several_layers_is_one_direction(library: Library) -> None
     assert one.layers == (0, 1, 3)
     assert [one.vectors[layer].layer for layer in one.layers] == [0, 1, 3]
     assert [one.nearest(at) for at in (None, 0, 1.9, 2.1, 99)] == [3, 0, 1, 3, 3]
+
+
+def test_affine_edits_and_discovered_directions_are_directions(library: Library) -> None:
+    titles = {one.title: one for one in library.directions.values()}
+    assert titles["two out"].about == "LEACE, steering/edit"
+    assert titles["two out"].layers == (2,)
+    between = titles["concept 2 -> 0: more"]
+    assert (between.rank, between.sources) == (1, {1: "words/discovery"})
+    expected = library.found.concepts["words/concepts"]
+    assert between.vectors[1].direction.tolist() == pytest.approx(
+        (expected.vectors[0] - expected.vectors[2]).tolist()
+    )
+    assert [Path(path).name for path in between.examples] == ["picture-0.png", "picture-1.png"]
+    assert set(library.found.gates) == {"gates/open", "gates/closed"}
+    assert library.models == ["synthetic", "world:base"]
+
+
+def test_a_discovery_without_its_concepts_offers_nothing(tmp_path: Path) -> None:
+    build_discovery().save(tmp_path / "discovery.json")
+    assert Library.open(tmp_path).directions == {}
+    build_concepts(d=8, vectors=torch.zeros(1, 8), sizes=(1,), words=("a",), images=((),)).save(
+        tmp_path / "concepts"
+    )
+    assert Library.open(tmp_path).directions == {}
+
+
+def test_a_run_that_changes_is_noticed(tmp_path: Path) -> None:
+    build_vector().save(tmp_path / "first")
+    library = Library.open(tmp_path)
+    assert not library.changed
+    assert shelves.changed(library) == ""
+    build_vector(seed=2).save(tmp_path / "second")
+    assert "has changed since it was read" in shelves.changed(library)
+    assert not Library.open(tmp_path).changed
+    (tmp_path / "second.json").unlink()
+    assert not library.changed
+    (tmp_path / "first.json").unlink()
+    assert library.changed
 
 
 def test_two_vectors_of_one_layer_are_two_directions(tmp_path: Path) -> None:

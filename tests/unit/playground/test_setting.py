@@ -14,6 +14,7 @@ from shiftlens.data.images import open_image
 from shiftlens.models.model import Model
 from shiftlens.playground.desk import Desk
 from shiftlens.playground.library import Library
+from shiftlens.playground.markup import receipt
 from shiftlens.playground.setting import Setting
 
 
@@ -79,6 +80,52 @@ def test_the_archive_runs_anywhere(
     told = json.loads((tmp_path / "setting.json").read_text())
     assert told["strength"] == 3.5
     assert told["direction"]["concept"] == 1
+
+
+_HOW: list[tuple[str, dict[str, Any]]] = [
+    ("two out", {}),
+    ("two out", {"operator": "ablate"}),
+    ("concept 2 -> 0", {}),
+    ("louder", {"operator": "ablate", "scope": "all"}),
+    ("louder", {"operator": "move-to:-1.5", "gate": "prompt:this"}),
+    ("louder", {"layer": 3, "gate": "not:says:dog"}),
+    ("louder", {"gate": "not:prompt:probe:x"}),
+    ("louder", {"gate": "probe:gates/open"}),
+    ("louder", {"gate": "not:probe:gates/open"}),
+]
+
+
+@pytest.mark.parametrize(("title", "how"), _HOW)
+def test_operators_scopes_and_gates_are_kept(
+    tiny: Model, tiny_path: Path, run: Path, tmp_path: Path, title: str, how: dict[str, Any]
+) -> None:
+    """Lines and archive give the answers and the receipt that the page gave."""
+    if "probe:gates" in how.get("gate", ""):
+        how = {**how, "probe": Library.open(run).found.gates["gates/open"]}
+    setting = _setting(run, tiny_path, title, **how)
+    expected = _expected(tiny, setting)
+    assert _printed(setting.to_python()) == expected
+    with zipfile.ZipFile(io.BytesIO(setting.archive(open_image(str(setting.picture))))) as archive:
+        archive.extractall(tmp_path)
+    code = (tmp_path / "steer.py").read_text()
+    assert str(run) not in code
+    assert _printed(code, __file__=str(tmp_path / "steer.py")) == expected
+    told = json.loads((tmp_path / "setting.json").read_text())
+    assert told["schema"] == 2
+    assert told["operator"] == (None if title == "two out" else how.get("operator", "add"))
+    assert (told["gate"] is None) == ("gate" not in how)
+
+
+def test_a_closed_gate_leaves_the_answer_as_it_was(tiny: Model, tiny_path: Path, run: Path) -> None:
+    probe = Library.open(run).found.gates["gates/closed"]
+    setting = _setting(run, tiny_path, "louder", gate="probe:gates/closed", probe=probe)
+    last = list(Desk(tiny).answers(setting, open_image(str(setting.picture))))[-1]
+    assert last.steered == last.unsteered
+    assert "The gate stayed closed" in receipt(last.receipt)
+    opened = Library.open(run).found.gates["gates/open"]
+    setting = _setting(run, tiny_path, "louder", gate="probe:gates/open", probe=opened)
+    last = list(Desk(tiny).answers(setting, open_image(str(setting.picture))))[-1]
+    assert "<dt>Gate</dt><dd>open</dd>" in receipt(last.receipt)
 
 
 def test_a_question_without_a_picture_has_none(tiny: Model, tiny_path: Path, run: Path) -> None:
