@@ -96,7 +96,7 @@ def _require_no_deepstack(steering: Steering, subject: Subject | None) -> None:
         )
 
 
-def _is_deep(config: Mapping[str, Any]) -> bool:
+def _is_deep(config: Mapping[Any, Any]) -> bool:
     """Whether a configuration, or one inside it, names blocks for deepstack."""
     return any(
         bool(value) if "deepstack" in str(key) else isinstance(value, Mapping) and _is_deep(value)

@@ -1,7 +1,5 @@
 """What formats of engines cannot express, refused in the same words by every target."""
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
 from shiftlens.concepts.vectors import SteeringVector
@@ -108,6 +106,7 @@ def additions(steering: Steering, target: str, subject: Subject | None) -> dict[
         ExportError: something that is no addition at every position of the language model.
     """
     found: dict[int, Tensor] = {}
+    _require_one_width(steering, target)
     for one in steering.interventions:
         require_no_gate(one, target)
         require_language(one, target)
@@ -117,13 +116,13 @@ def additions(steering: Steering, target: str, subject: Subject | None) -> dict[
             # Wide, so that many small parts lose nothing before they are rounded once.
             added = vector.direction.double() * one.strength
             found[layer] = found[layer] + added if layer in found else added
-    _require_equal_widths(list(found.values()), target)
     return {layer: found[layer].float() for layer in sorted(found)}
 
 
-def _require_equal_widths(many: Sequence[Tensor], target: str) -> None:
-    widths = sorted({len(one) for one in many})
+def _require_one_width(steering: Steering, target: str) -> None:
+    widths = sorted({one.d for one in steering.interventions})
     if len(widths) > 1:
         raise ExportError(
-            f"{target} needs vectors of one width, and these have {' and '.join(map(str, widths))}"
+            f"{target} needs vectors of one width, and these have {' and '.join(map(str, widths))}",
+            remedy="export the vectors of each model by themselves",
         )

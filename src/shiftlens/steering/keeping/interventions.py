@@ -30,7 +30,7 @@ def intervention_data(one: Intervention) -> tuple[dict[str, Any], Tensors]:
     return {
         "type": kind,
         "vector": one.vector.to_data(),
-        "strength": one.strength,
+        "strength": float(one.strength),
         "scope": scope_data(one.scope),
         "operator": None if one.operator is None else _operator_data(one.operator),
         "layers": None if one.layers is None else list(one.layers),

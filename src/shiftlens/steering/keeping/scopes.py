@@ -19,7 +19,7 @@ def scope_data(scope: str | Scope) -> dict[str, Any]:
     if type(one) is Image:
         return {"scope": "image", "picture": one.index}
     if type(one) is Patches:
-        return {"scope": "patches", "box": list(one.box), "picture": one.index}
+        return {"scope": "patches", "box": [float(edge) for edge in one.box], "picture": one.index}
     if type(one) is Words:
         return {"scope": "words", "words": list(one.words), "where": one.where}
     raise ExportError(
