@@ -87,6 +87,11 @@ class ActivationStore:
     def __repr__(self) -> str:
         return f"ActivationStore({len(self)} rows, {self.path}, layers {list(self.layers)})"
 
+    def _repr_html_(self) -> str:
+        from shiftlens.activations.told import store_card
+
+        return store_card(self)
+
     @property
     def complete(self) -> bool:
         """Whether every part is there; one share of a run may end before the others do."""

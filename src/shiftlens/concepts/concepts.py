@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 from torch import Tensor
 
 from shiftlens.activations.site import Site, site_from
+from shiftlens.activations.site_in_words import in_words
 from shiftlens.concepts.encoders import (
     Encoder,
     Nearest,
@@ -76,6 +77,16 @@ class Concepts:
             raise LearnError(f"unknown kind of concepts {self.kind!r}", allowed=", ".join(KINDS))
         if len(self.sizes) != len(self.vectors):
             raise LearnError(f"{len(self.vectors)} concepts with {len(self.sizes)} sizes")
+
+    def __repr__(self) -> str:
+        name = self.learner.get("name", self.kind)
+        words = "with words" if self.contrastive or self.words else "without words"
+        return f"Concepts({self.k} of width {self.d} by {name}, {in_words(self.site)}, {words})"
+
+    def _repr_html_(self) -> str:
+        from shiftlens.concepts.told import concepts_card
+
+        return concepts_card(self)
 
     @property
     def k(self) -> int:

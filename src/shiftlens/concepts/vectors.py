@@ -71,6 +71,17 @@ class SteeringVector:
                 allowed="a number of 0 or more",
             )
 
+    def __repr__(self) -> str:
+        return (
+            f"SteeringVector({_short(self.name)!r}, {self.kind}, after block {self.layer}, "
+            f"length {self.norm:.4g})"
+        )
+
+    def _repr_html_(self) -> str:
+        from shiftlens.concepts.told import vector_card
+
+        return vector_card(self)
+
     @property
     def layer(self) -> int:
         """The block after which it lives."""
@@ -257,6 +268,10 @@ class SteeringVector:
         known: list[dict[str, Any]] | None = self.provenance.get("parts")
         own = {"name": self.name, "kind": self.kind, "provenance": dict(self.provenance)}
         return [own] if known is None else known
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 60 else f"{name[:59]}…"
 
 
 def _bracketed(name: str) -> str:

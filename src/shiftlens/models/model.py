@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from shiftlens.core.cards import card
 from shiftlens.core.errors import DataError
 from shiftlens.core.progress import Progress, Silent
 from shiftlens.data.images import open_image
@@ -107,6 +108,19 @@ class Model:
     def __repr__(self) -> str:
         adapter = f" + {self.adapter}" if self.adapter else ""
         return f"Model({self.label}: {self.name}{adapter})"
+
+    def _repr_html_(self) -> str:
+        about = self.address
+        return card(
+            "Model",
+            f"{self.label}: {self.name}",
+            {
+                "adapter": self.adapter,
+                "class": type(self.hf).__name__,
+                "blocks": f"{about.n_layers} of width {about.d}, {about.blocks_path}",
+                "where": f"{self.device}, {str(self.dtype).removeprefix('torch.')}",
+            },
+        )
 
     @property
     def tokenizer(self) -> Any:

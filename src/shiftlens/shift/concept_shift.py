@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from shiftlens.activations.site_in_words import in_words
 from shiftlens.concepts.concepts import Concepts, WordLists
 from shiftlens.concepts.files import load_pair, save_pair
 from shiftlens.concepts.vectors import SteeringVector
@@ -121,6 +122,14 @@ class ConceptShift:
     def __len__(self) -> int:
         return self.base.k
 
+    def __repr__(self) -> str:
+        return f"ConceptShift({len(self)} concepts, {in_words(self.base.site)}, {_paired(self)})"
+
+    def _repr_html_(self) -> str:
+        from shiftlens.shift.told import shift_card
+
+        return shift_card(self)
+
     def __getitem__(self, concept: int | str) -> ConceptChange:
         """One concept, by its index or by a word that it says on either side.
 
@@ -233,6 +242,10 @@ class ConceptShift:
 
 
 _LISTS = ("nearest", "bijective", "cosine", "consistency", "consistency_published", "lost")
+
+
+def _paired(shift: ConceptShift) -> str:
+    return f"{shift.rows.get('paired', sum(shift.base.sizes))} samples"
 
 
 def _side(tensors: Mapping[str, Tensor], data: Mapping[str, Any], name: str) -> Concepts:

@@ -97,6 +97,16 @@ class Trajectory:
     margins: Mapping[str, Any]
     about: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
+    def __repr__(self) -> str:
+        from shiftlens.shift.told import steps_in_words
+
+        return f"Trajectory({steps_in_words(self)})"
+
+    def _repr_html_(self) -> str:
+        from shiftlens.shift.told import trajectory_card
+
+        return trajectory_card(self)
+
     def first(self, concept: int | str, statistic: str = "moved") -> float | None:
         """The first step at which a concept has changed and stays so; ``None`` if there is none.
 

@@ -30,6 +30,15 @@ class Evaluation:
     examples: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict[str, Any])
     about: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
+    def __repr__(self) -> str:
+        arms, trials = ({getattr(one, name) for one in self.lines} for name in ("arm", "trial"))
+        return f"Evaluation({len(arms)} arms, {len(trials)} trials, {len(self.lines)} lines)"
+
+    def _repr_html_(self) -> str:
+        from shiftlens.steering.told import evaluation_card
+
+        return evaluation_card(self)
+
     def of(self, *, arm: str | None = None, trial: str | None = None) -> list[Line]:
         """The lines of an arm, of a trial, or of both."""
         return [

@@ -58,6 +58,17 @@ class Search:
     about: Mapping[str, Any]
     examples: tuple[Mapping[str, Any], ...] = field(default=())
 
+    def __repr__(self) -> str:
+        return (
+            f"Search({self.chosen.name} of {len(self.cells)} settings, "
+            f"held out {_said(self.held_out.effect)})"
+        )
+
+    def _repr_html_(self) -> str:
+        from shiftlens.steering.told import search_card
+
+        return search_card(self)
+
     @property
     def best(self) -> Intervention:
         """The chosen intervention, ready for ``steer``.
