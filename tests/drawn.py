@@ -107,12 +107,12 @@ def small_trajectory(
     )
 
 
-def small_search(label: str = "answers that changed", n: int = 12) -> Search:
+def small_search(label: str = "answers that changed", n: int = 12, gate: str = "none") -> Search:
     """A search in which greater effects cost more, the sixth cell chosen within its budget."""
     rng = np.random.default_rng(0)
     cells: list[Measured] = []
     for at in range(n):
-        cell = Cell(at % 4, 0.5 * (1 + at // 4), "add", "response")
+        cell = Cell(at % 4, 0.5 * (1 + at // 4), "add", "response", gate)
         effect = 1 - (1 - (at + 1) / (n + 1)) ** 2 - 0.15 * float(rng.random())
         loss = 0.02 * ((at + 1) / n) ** 2 * (0.6 + float(rng.random()))
         cells.append(measured(cell.name, effect, loss, cell, "too dear" if at == n - 1 else ""))
