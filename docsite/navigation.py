@@ -16,7 +16,7 @@ _TUTORIALS = (
 )
 _HOW_TO = (
     *("how-to", "doctor", "data", "pictures", "tokens", "words", "store", "cluster", "faults"),
-    *("learn", "explain", "plots"),
+    *("learn", "explain", "report", "plots"),
     *("check", "placebos", "trajectories", "drift"),
     *("steering", "search", "evaluate", "playground", "importing", "privacy"),
 )
