@@ -5,6 +5,8 @@ import io
 import json
 import re
 import shutil
+import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from tests.browser.accessibility import findings, walked
 from tests.browser.test_report import _CONTRAST
 from tests.unit.playground.builders import HOSTILE, build_run
 from tests.unit.playground.server import running
@@ -101,6 +104,7 @@ def test_nothing_overflows_and_all_can_be_read(
         assert page.evaluate("document.documentElement.scrollWidth") <= width, tab
         assert page.evaluate(_CONTRAST) == [], tab
         assert page.evaluate(_NAMELESS) == [], tab
+        assert findings(page) == [], tab
     assert page.evaluate("typeof window.hacked") == "undefined"
     assert wrong == []
     page.context.close()
@@ -129,18 +133,88 @@ def test_a_direction_at_several_layers_has_a_slider_and_others_have_none(page: P
 
 
 def test_directions_and_pictures_are_chosen_by_keyboard(page: Page) -> None:
-    strip = page.get_by_role("group", name="Directions by picture")
+    strip = page.get_by_role("toolbar", name="Directions by picture")
     strip.get_by_role("button").filter(has_text="“bus”").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#direction input")).to_have_value(re.compile("“bus”"))
     pressed = strip.locator("button[aria-pressed=true]")
     expect(pressed).to_contain_text("“bus”")
-    pictures = page.get_by_role("group", name="Pictures of this run").get_by_role("button")
-    pictures.nth(4).focus()
+    pictures = page.get_by_role("toolbar", name="Pictures of this run").get_by_role("button")
+    pictures.nth(3).focus()
+    page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     expect(pictures.nth(4)).to_have_attribute("aria-pressed", "true")
     _answer(page)
     assert "picture-4.png" in _saved(page)["setting.json"]
+
+
+def test_the_keyboard_reaches_everything_in_the_order_of_the_page(page: Page) -> None:
+    seen = walked(page, 24)
+    assert seen[0]["name"] == "Skip to content"
+    names = [one["name"] for one in seen]
+    wanted = ["Steer", "Concepts", "Answer", "Stop"]
+    assert sorted(names.index(one) for one in wanted) == [names.index(one) for one in wanted]
+    assert [one for one in seen if not one["ring"]] == []
+
+
+def _options(page: Page, **choices: str) -> None:
+    page.get_by_role("button", name="How, where, when").click()
+    for what, value in choices.items():
+        _choose(page, what, value)
+
+
+def test_what_is_done_with_a_direction_where_and_when_is_chosen(page: Page, tmp_path: Path) -> None:
+    _choose(page, "direction", "louder")
+    expect(page.locator("#target")).to_be_hidden()
+    _options(page, operator="move to", scope="prompt and answer", gate="the prompt holds")
+    page.fill("#target input", "-1.5")
+    page.fill("#gate_words input, #gate_words textarea", "what")
+    page.keyboard.press("Tab")
+    _answer(page)
+    said = page.inner_text("#receipt")
+    assert "move-to" in said
+    assert "positions: all" in said
+    assert "Gate\nopen" in said
+    shown = [page.inner_text(f"#{side} .said") for side in ("unsteered", "steered")]
+    files = _saved(page)
+    told = json.loads(files["setting.json"])
+    assert (told["operator"], told["scope"], told["gate"]) == (
+        "move-to:-1.5",
+        "all",
+        "prompt:what",
+    )
+    assert _printed(page, tmp_path)[:2] == shown, "what is kept says what the page said"
+
+
+def test_an_affine_edit_is_applied_and_a_probe_can_keep_it_out(page: Page, tmp_path: Path) -> None:
+    _choose(page, "direction", "two out")
+    expect(page.locator("#about")).to_contain_text("its own map")
+    _answer(page)
+    before, after = (page.inner_text(f"#{side} .said") for side in ("unsteered", "steered"))
+    assert before != after
+    _options(page, gate="a probe of this run")
+    _choose(page, "probe", "gates/closed")
+    page.evaluate("document.querySelector('#receipt .figures')?.remove()")
+    _answer(page)
+    assert "The gate stayed closed" in page.inner_text("#receipt")
+    assert page.inner_text("#steered .said") == before
+    _saved(page)
+    assert _printed(page, tmp_path)[:2] == [before, before]
+
+
+def test_a_choice_that_is_not_finished_is_one_sentence(page: Page) -> None:
+    _options(page, gate="is about to be said")
+    page.click("#ask")
+    expect(page.locator("#receipt .bad")).to_contain_text("The gate has no words")
+
+
+def test_a_run_that_changes_is_said(page: Page, run: Path) -> None:
+    (run / "later.json").write_text("{}")
+    try:
+        page.get_by_role("tab", name="Concepts").click()
+        expect(page.locator("#changed")).to_contain_text("has changed since it was read")
+    finally:
+        (run / "later.json").unlink()
 
 
 def test_a_card_of_a_shift_leads_to_steering_with_it(page: Page) -> None:
@@ -162,7 +236,7 @@ def test_an_uploaded_picture_is_asked_about_and_kept(page: Page, tmp_path: Path)
 
 
 def test_an_answer_can_be_stopped_and_asked_again(page: Page) -> None:
-    page.get_by_role("button", name="More options").click()
+    page.get_by_role("button", name="How, where, when").click()
     page.fill("#tokens input[type=number]", "256")
     page.keyboard.press("Tab")
     _choose(page, "direction", "louder")
@@ -314,11 +388,24 @@ def _upload(page: Page, path: Path) -> None:
     page.wait_for_timeout(600)
 
 
+def _printed(page: Page, folder: Path) -> list[str]:
+    """What the archive that the page offers prints, from a folder of its own."""
+    with zipfile.ZipFile(io.BytesIO(_archive(page))) as archive:
+        archive.extractall(folder)
+    command = [sys.executable, str(folder / "steer.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout.splitlines()
+
+
+def _archive(page: Page) -> bytes:
+    href = page.get_attribute("#download a.save", "href") or ""
+    return base64.b64decode(href.split(",", 1)[1])
+
+
 def _saved(page: Page) -> dict[str, str]:
     """The files of the archive that the page offers."""
     page.click("#keep button")
-    href = page.get_attribute("#download a.save", "href") or ""
-    with zipfile.ZipFile(io.BytesIO(base64.b64decode(href.split(",", 1)[1]))) as archive:
+    with zipfile.ZipFile(io.BytesIO(_archive(page))) as archive:
         return {
             name: archive.read(name).decode()
             for name in archive.namelist()

@@ -28,7 +28,7 @@ def running(run: Path, *options: str) -> Iterator[str]:
     finally:
         server.send_signal(signal.SIGINT)
         try:
-            said, _ = server.communicate(timeout=30)
+            said, _ = server.communicate(timeout=90)
         finally:
             server.kill()
     assert server.returncode == 0, said
