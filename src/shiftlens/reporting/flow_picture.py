@@ -25,7 +25,7 @@ ORIGINS = {
     "born": ("born", "its samples come from everywhere"),
     "mixed": ("mixed", "none of these"),
 }
-_SIGNS = {"kept": "=", "split": "⑃", "merged": "⑂", "vanished": "×", "born": "+", "a piece": "÷"}
+_SIGNS = {"kept": "=", "split": "<", "merged": ">", "vanished": "×", "born": "+", "a piece": "÷"}
 
 
 @dataclass(frozen=True)

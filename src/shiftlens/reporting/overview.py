@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shiftlens.reporting.numbers import count, is_number, percent
-from shiftlens.reporting.summary import above, differences, furthest, goals, quoted
+from shiftlens.reporting.summary import above, control, differences, furthest, goals, quoted
 
 _KEPT = ("matched", "missed", "failed")
 _SAME = (
@@ -62,7 +62,8 @@ def _rows(toi: Mapping[str, Any]) -> str:
 
 
 def _changed(tois: Mapping[str, Any]) -> str:
-    return f"{_listed([_moved(name, toi) for name, toi in tois.items()], '; ')}."
+    told = _listed([_moved(name, toi) for name, toi in tois.items()], "; ")
+    return f"{told[:1].upper()}{told[1:]}."
 
 
 def _moved(name: str, toi: Mapping[str, Any]) -> str:
@@ -94,9 +95,9 @@ def _own(toi: Mapping[str, Any]) -> str:
     better = above(found)
     if not found:
         return "shifts were not compared with controls"
-    told = f"a concept’s own shift beats {len(better)} of {len(found)} controls"
-    rest = [one["name"] for one in found if one not in better]
-    return f"{told}, not {_listed(rest)}" if rest and better else told
+    told = f"a concept’s own shift comes closer than {len(better)} of {len(found)} controls"
+    rest = [control(one["name"]) for one in found if one not in better]
+    return f"{told}, not than {_listed(rest)}" if rest and better else told
 
 
 def _listed(parts: Sequence[str], mark: str = ", ") -> str:

@@ -55,8 +55,8 @@ def scatter(changes: Sequence[Mapping[str, Any]], verdicts: Mapping[int, str]) -
     if not known:
         return None
     across, down = [c["magnitude"] for c in known], [c["consistency"] for c in known]
-    x_low, x_high, x_step = axis_range(0.0, max(across))
-    y_low, y_high, y_step = axis_range(min(0.0, *down), 1.0)
+    x_low, x_high, x_step = axis_range(min(across), max(across))
+    y_low, y_high, y_step = axis_range(min(down), max(down))
 
     def x(value: float) -> float:
         return round(_LEFT + (value - x_low) / (x_high - x_low) * (WIDTH - _LEFT - _RIGHT), 1)
@@ -69,8 +69,8 @@ def scatter(changes: Sequence[Mapping[str, Any]], verdicts: Mapping[int, str]) -
     return Scatter(
         dots=_labelled(points, verdicts),
         x_ticks=tuple(Tick(x(v), f"{v:g}") for v in axis_ticks(x_low, x_high, x_step)),
-        y_ticks=tuple(Tick(y(v), decimal(v, 1)) for v in axis_ticks(y_low, y_high, y_step)),
-        zero=y(0.0) if y_low < 0 else None,
+        y_ticks=tuple(Tick(y(v), decimal(v)) for v in axis_ticks(y_low, y_high, y_step)),
+        zero=y(0.0) if y_low < 0 < y_high else None,
         description="Consistency against magnitude. " + "; ".join(map(_said, known)) + ".",
     )
 

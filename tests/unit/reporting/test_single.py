@@ -53,7 +53,10 @@ def shift() -> ConceptShift:
         recovery={k: v for k, v in toi["recovery"].items() if k != "t_overlap"},
         published=toi["published"],
         labels={f"s{i}": 0 for i in range(10)},
-    )
+        flow={"counts": [[1, 4, 0], [4, 0, 0], [0, 0, 1]], "base": ["kept"] * 3,
+              "tuned": ["kept"] * 3},
+        concept_shares=[{"weights": 0.5, "text": 0.25, "cross": 0.25}, None, None],
+    )  # fmt: skip
 
 
 def _samples(root: Path) -> list[Sample]:
@@ -67,6 +70,20 @@ def _data(path: Path) -> Any:
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', path.read_text())
     assert found is not None
     return json.loads(found.group(1))
+
+
+def test_the_page_holds_what_the_shift_says(tmp_path: Path, shift: ConceptShift) -> None:
+    path = report(shift, tmp_path / "r.html", samples=_samples(tmp_path))
+    (toi,) = _data(path)["toi"].values()
+    for told, change in zip(toi["changes"], shift.changes(), strict=True):
+        for name in ("index", "partner", "nearest", "share", "overlap", "cosine", "magnitude"):
+            assert told[name] == getattr(change, name), name
+        assert told["words_base"] == list(change.words_base)
+        assert [one["id"] for one in told["images_tuned"]] == list(change.images_tuned)
+    assert toi["changes"][2]["consistency"] is None
+    assert toi["flow"] == shift.flow
+    assert toi["concept_shares"] == shift.concept_shares
+    assert toi["recovery"] == json.loads(json.dumps(shift.recovery))
 
 
 def test_a_shift_as_data(shift: ConceptShift) -> None:
