@@ -137,7 +137,7 @@ def test_a_dry_run_says_what_it_would_cost(
         (["a", "b", "c", "d", "--scales", "0,1"], "scales are of one adapter"),
         (["a", "b", "d", "--scales", "0,x"], "'0,x' is no list of numbers"),
         (["a", "b", "d", "--margin", ".3", "--placebo", "p"], "give one of them"),
-        (["a", "b"], "Missing argument"),
+        (["a", "b"], "missing argument"),
     ],
 )
 def test_impossible_commands_are_usage_errors(
