@@ -39,6 +39,8 @@ layer = -2
 k = 3
 draws = 20
 factors = ["count"]
+heat_maps = 1
+margin = 0.4
 
 [[steering]]
 kind = "answers"
@@ -89,6 +91,14 @@ def test_a_study_runs_resumes_and_keeps_its_promises(experiment_file: Path, tmp_
     for curve in ("concept", "global", "shuffled"):
         assert len(toi["recovery"]["centred_cosine"][curve]) == len(toi["recovery"]["strength"])
         assert len(toi["recovery"]["t_overlap"][curve]) == len(toi["recovery"]["strength"])
+    assert toi["data"]["source"] == "world:dog"
+    matched = toi["rows_by_text"]["on_base_text"]["matched"]
+    assert sum(map(sum, toi["flow"]["counts"])) == matched
+    judged = toi["verdicts"]
+    assert sum(judged["summary"]["moved"].values()) == len(judged["concepts"]) == 3
+    assert judged["margins"]["source"] == "user"
+    (first, *_) = toi["heat"]["maps"][0].values()
+    assert max(map(max, first["levels"])) == 100
     answer = metrics["steering"]["answer"]
     assert answer["n"] > 0
     assert 0 <= answer["moved"] <= 1
