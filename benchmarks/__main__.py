@@ -6,6 +6,7 @@ import json
 from benchmarks import callback, images, world
 from benchmarks.capture import running as capture
 from benchmarks.concepts import running as concepts
+from benchmarks.export import running as export
 from benchmarks.figures import Figure, print_table
 from benchmarks.playground import running as playground
 from benchmarks.ray import running as ray
@@ -26,6 +27,7 @@ ALL = {
     "store": store.measure,
     "ray": ray.measure,
     "playground": playground.measure,
+    "export": export.measure,
 }
 
 parser = argparse.ArgumentParser(description=__doc__)

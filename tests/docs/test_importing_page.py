@@ -12,7 +12,7 @@ from shiftlens.cli.main import app
 _DOCS = Path(__file__).parents[2] / "docs"
 
 
-def _run(page: str, capsys: pytest.CaptureFixture[str]) -> str:
+def run_page(page: str, capsys: pytest.CaptureFixture[str]) -> str:
     """Every block of a page in its order; gives what was printed."""
     text = (_DOCS / page).read_text(encoding="utf-8")
     for kind, block in re.findall(r"(?ms)^```(sh|python)\n(.*?)^```$", text):
@@ -29,7 +29,7 @@ def test_the_importing_page_runs_as_it_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    said = _run("importing.md", capsys)
+    said = run_page("importing.md", capsys)
     assert "states of width" in said
     assert said.rstrip().endswith("True"), "the concepts are those of the harvest"
     assert Path("runs/concepts/concepts.json").is_file()
@@ -40,7 +40,7 @@ def test_the_privacy_page_runs_as_it_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    said = _run("privacy.md", capsys)
+    said = run_page("privacy.md", capsys)
     assert re.search(r"(?m)^sample-[0-9a-f]{16} hidden:[0-9a-f]{16}$", said)
 
 

@@ -2,8 +2,8 @@
 
     python with_llama.py MODEL.gguf ROWS.npy TOKENS.json OUT.npz
 
-ROWS: (layers, d) what ``direction.1``, ``direction.2``, ... add. OUT: ``plain`` and ``steered``, the
-logits (tokens, vocabulary) after every token. Needs llama-cpp-python and numpy, nothing else.
+ROWS: (layers, d) what ``direction.1``, ... add. OUT: ``plain`` and ``steered``, the
+logits (tokens, vocabulary) after each token. Needs llama-cpp-python and numpy, nothing else.
 """
 
 import ctypes
