@@ -15,11 +15,13 @@ from shiftlens.models.processing.readable import needs_picture
 from shiftlens.models.prompts import Inputs, encode_turns
 from shiftlens.steering.exporting.refusing import HOOKS
 
-ABSOLUTE = 1e-4
-"""How far logits may be apart in float32, where they are about as large as real models' are."""
-_SCALE = 30.0
+ABSOLUTE, RELATIVE = 1e-4, 3e-5
+"""How far logits may be apart in float32: by this much, or by this share of the largest change that
+the steering itself makes, whichever is more; sums are taken in another order."""
 # In half types every block rounds: as in the tests of families, in eps of the type a block.
 _HALF = {torch.bfloat16: 3, torch.float16: 6}
+# Of what the steering itself does, in the mean; more in a half type says nothing.
+_SHARE = 0.1
 NEW_TOKENS = 8
 
 
@@ -31,6 +33,7 @@ class Comparison:
         max_difference: the largest, over all positions of all inputs.
         allowed: by the type of the weights, see ``allowed_difference``.
         unsteered: the largest difference between hooks and none, which shows what was at stake.
+        share: mean difference, as a share of the mean difference between hooks and none.
         positions: how many were compared.
         pictures: whether a picture was among the inputs.
         dtype: in which both were computed.
@@ -39,14 +42,15 @@ class Comparison:
     max_difference: float
     allowed: float
     unsteered: float
+    share: float
     positions: int
     pictures: bool
     dtype: str
 
     @property
     def equal(self) -> bool:
-        """Whether the two do the same."""
-        return self.max_difference <= self.allowed
+        """Whether the two do the same, and rounding does not hide what the steering does."""
+        return self.max_difference <= self.allowed and self.share <= _SHARE
 
     def to_dict(self) -> dict[str, Any]:
         """As the receipt keeps it."""
@@ -107,47 +111,62 @@ def compare(
     """
     theirs = torch.cat(list(hooked))
     scale = float(theirs[theirs.isfinite()].abs().max())
+    off, moved = (_apart(torch.cat(list(one)), theirs) for one in (ours, plain))
     return Comparison(
-        max_difference=_largest(torch.cat(list(ours)), theirs),
-        allowed=allowed_difference(model, scale, coarsest),
-        unsteered=_largest(torch.cat(list(plain)), theirs),
+        max_difference=float(off.max()),
+        allowed=allowed_difference(model, scale, float(moved.max()), coarsest),
+        unsteered=float(moved.max()),
+        share=float(off.mean()) / max(float(moved.mean()), 1e-30),
         positions=len(theirs),
         pictures=pictures,
         dtype=str(model.dtype).removeprefix("torch."),
     )
 
 
-def allowed_difference(model: Model, scale: float, coarsest: torch.dtype | None = None) -> float:
+def allowed_difference(
+    model: Model, scale: float, moved: float, coarsest: torch.dtype | None = None
+) -> float:
     """What is put down to rounding.
 
-    In float32 1e-4 up to logits of 30, and in proportion beyond; in half types 3 (bfloat16) or 6
-    (float16) last digits of the largest logit for every block.
+    In float32 ``ABSOLUTE`` or ``RELATIVE``; in half types 3 (bfloat16) or 6 (float16) last digits
+    of the largest logit for every block.
 
     Args:
         model: of which type and depth.
         scale: the largest logit.
+        moved: by how much the steering moves one at most.
         coarsest: the type that edited matrices are rounded to in the files, if one was.
     """
     half = next((one for one in (coarsest, model.dtype) if one in _HALF), None)
     if half is not None:
         return _HALF[half] * torch.finfo(half).eps * model.address.n_layers * scale
-    return ABSOLUTE * max(1.0, scale / _SCALE)
+    return max(ABSOLUTE, RELATIVE * moved)
 
 
 def require_equal(found: Comparison, what: str) -> None:
     """Refuse weights that do something else than the hooks.
 
     Raises:
-        ExportError: they do.
+        ExportError: they do, or it cannot be told, because rounding is as large as the steering.
     """
-    if not found.equal:
+    if found.equal:
+        return
+    measured = (
+        f"{what} and the hooks differ by up to {found.max_difference:.3g} in the logits, "
+        f"{found.share:.0%} of what the steering does in the mean"
+    )
+    if found.max_difference <= found.allowed:
         raise ExportError(
-            f"{what} and the hooks differ by up to {found.max_difference:.3g} in the logits "
-            f"(the steering itself moves them by {found.unsteered:.3g}): this architecture does "
-            "something between its layers that these weights cannot carry",
-            allowed=f"a difference of up to {found.allowed:.3g} ({found.dtype})",
-            remedy=HOOKS,
+            f"{measured}: in {found.dtype} rounding is too large to tell",
+            remedy="load the model in float32 and export for that (in Python: load_model(name, "
+            "dtype='float32'))",
         )
+    raise ExportError(
+        f"{measured}: this architecture does something between its layers that these weights "
+        "cannot carry",
+        allowed=f"a difference of up to {found.allowed:.3g} ({found.dtype})",
+        remedy=HOOKS,
+    )
 
 
 def greedy(model: Model, questions: Questions) -> list[tuple[int, ...]]:
@@ -159,5 +178,7 @@ def greedy(model: Model, questions: Questions) -> list[tuple[int, ...]]:
     ]
 
 
-def _largest(ours: Tensor, theirs: Tensor) -> float:
-    return float(difference(ours, theirs).max()) if ours.shape == theirs.shape else float("inf")
+def _apart(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Absolute differences of logits; infinite where there are not even as many."""
+    same = ours.shape == theirs.shape
+    return difference(ours, theirs) if same else torch.full_like(theirs, float("inf"))

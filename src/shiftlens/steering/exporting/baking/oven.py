@@ -27,9 +27,10 @@ from shiftlens.steering.exporting.baking.linears import all_logits
 from shiftlens.steering.exporting.baking.receipt import RECEIPT, receipt_of
 from shiftlens.steering.exporting.baking.recipe import Recipe, sort
 from shiftlens.steering.exporting.baking.stored import (
-    ADDED,
+    INDEX,
     Stored,
-    copy_beside,
+    beside,
+    copy_files,
     write_config,
     write_weights,
 )
@@ -66,17 +67,14 @@ class Oven:
     def files(self) -> dict[str, int]:
         """What will be written, in bytes, or about them."""
         root = self.stored.root
-        sizes = {
-            name: (root / name).stat().st_size for name in sorted(set(self.stored.files.values()))
-        }
         new = sum(one.numel() * one.element_size() for one in self.added.values())
-        return {
-            **sizes,
-            **({ADDED: new} if new else {}),
-            "config.json": (root / "config.json").stat().st_size,
-            RECEIPT: 4096,
-            CARD: 4096,
-        }
+        names = self.stored.names(self.added)
+        sizes = {name: (root / file).stat().st_size for file, name in names.items()}
+        if new or (root / INDEX).is_file():
+            sizes[INDEX] = 100 * len(self.stored.files)
+        copied = {name: (root / name).stat().st_size for name in ("config.json", *beside(root))}
+        own = {RECEIPT: 4096, CARD: 4096}
+        return {**sizes, **({self.stored.new_file: new} if new else {}), **copied, **own}
 
     def write(self, folder: Path) -> None:
         """Write the checkpoint, load it, compare, and only then say what it is.
@@ -103,9 +101,10 @@ class Oven:
             raise
 
     def _write_model(self, folder: Path) -> None:
-        copy_beside(self.stored.root, folder)
+        root = self.stored.root
+        copy_files(beside(root), root, folder)
         write_weights(self.stored, folder, self.edits, self.added)
-        write_config(self.stored.root, folder, self.changes.settings)
+        write_config(root, folder, self.changes.settings)
 
     def _check(self, folder: Path) -> dict[str, Any]:
         """The reverse check, on what was written."""

@@ -9,9 +9,8 @@ from torch import Tensor
 
 from shiftlens import __version__
 from shiftlens.concepts.vectors import SteeringVector
-from shiftlens.core.manifest import sha256_file
+from shiftlens.core.manifest import read_json, sha256_file
 from shiftlens.steering.exporting.baking.stored import (
-    ADDED,
     INDEX,
     Stored,
     bytes_of,
@@ -57,7 +56,13 @@ def receipt_of(oven: "Oven", folder: Path, checked: dict[str, Any]) -> dict[str,
         "check": {**checked, "in_memory": oven.tried.max_difference}
         | ({} if oven.expected.halfway is None else {"hooks_after_blocks": oven.expected.halfway}),
         "undo": _undo(oven),
+        "earlier": _earlier(oven.stored.root),
     }
+
+
+def _earlier(root: Path) -> Any:
+    """The receipt of what was baked before, where the original is a baked checkpoint itself."""
+    return read_json(root / RECEIPT) if (root / RECEIPT).is_file() else None
 
 
 def _described(one: Intervention) -> dict[str, Any]:
@@ -96,7 +101,7 @@ def _undo(oven: "Oven") -> dict[str, Any]:
         return {"possible": False, "why": "matrices were changed; the original model is the undo"}
     return {
         "possible": True,
-        "drop": [ADDED] if oven.added else [],
+        "drop": [oven.stored.new_file] if oven.added else [],
         "restore": {
             key: {
                 "dtype": str(one.dtype).removeprefix("torch."),

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from shiftlens.core.manifest import replacing, write_json
 from shiftlens.models.model import Model
 
 INDEX = "model.safetensors.index.json"
-ADDED = "model-steering.safetensors"
-"""The file of tensors that the original does not have."""
+_ADDED = "model-steering{}.safetensors"
+_ALONE, _FIRST = "model.safetensors", "model-00001.safetensors"
 _ENDINGS = (".json", ".jinja", ".model", ".txt", ".tiktoken")
 _ABOUT_WEIGHTS = ("config.json", INDEX)
 
@@ -54,6 +54,23 @@ class Stored:
                     files[key] = file.name
                     shapes[key] = tuple(opened.get_slice(key).get_shape())
         return cls(root, files, shapes)
+
+    @property
+    def new_file(self) -> str:
+        """What the file of tensors that the original does not have is called in its copies."""
+        taken = {*self.files.values()}
+        numbers = ("", *(f"-{n}" for n in range(2, len(taken) + 3)))
+        return next(name for name in map(_ADDED.format, numbers) if name not in taken)
+
+    def names(self, added: Mapping[str, Tensor]) -> dict[str, str]:
+        """What the copies of the files are called.
+
+        Args:
+            added: tensors that the copy has besides, in a file of their own.
+        """
+        files = sorted(set(self.files.values()))
+        # A lone model.safetensors would be read without the index, and without the new file.
+        return {file: _FIRST if added and len(files) == 1 else file for file in files}
 
     def read(self, key: str) -> Tensor:
         """One tensor, as it lies on the disk."""
@@ -102,20 +119,19 @@ def _common(key: str, name: str) -> int:
     return count
 
 
-def copy_beside(root: Path, out: Path) -> list[str]:
-    """Copy what a directory holds beside weights and configuration: processor, tokenizer, template.
-
-    Returns:
-        names of what was copied.
-    """
-    chosen = [
-        file
+def beside(root: Path) -> list[str]:
+    """Files that a directory holds beside weights and configuration: processor, tokenizer, ..."""
+    return [
+        file.name
         for file in sorted(root.iterdir())
         if file.is_file() and file.suffix in _ENDINGS and file.name not in _ABOUT_WEIGHTS
     ]
-    for file in chosen:
-        shutil.copyfile(file, out / file.name)
-    return [file.name for file in chosen]
+
+
+def copy_files(names: Iterable[str], root: Path, out: Path) -> None:
+    """Copy files of a directory."""
+    for name in names:
+        shutil.copyfile(root / name, out / name)
 
 
 def write_weights(
@@ -141,20 +157,14 @@ def write_weights(
     Returns:
         names of the files.
     """
-    files = sorted(set(stored.files.values()))
-    names = {one: one for one in files}
-    if added and len(files) == 1:
-        # A lone model.safetensors would be read without the index, and without the new file.
-        names = {files[0]: "model-00001.safetensors"}
-    if alone:
-        names = {files[0]: "model.safetensors"}
+    names = dict.fromkeys(stored.files.values(), _ALONE) if alone else stored.names(added)
     for file, name in names.items():
         keys = [key for key, where in stored.files.items() if where == file]
         _copy_file(stored.root / file, out / name, {k: edits[k] for k in keys if k in edits})
     where = {key: names[file] for key, file in stored.files.items()}
     if added:
-        _save({key: tensor.contiguous() for key, tensor in added.items()}, out / ADDED)
-        where |= dict.fromkeys(added, ADDED)
+        _save({key: tensor.contiguous() for key, tensor in added.items()}, out / stored.new_file)
+        where |= dict.fromkeys(added, stored.new_file)
     written = sorted(set(where.values()))
     if len(written) > 1 or (not alone and (stored.root / INDEX).is_file()):
         total = sum((out / name).stat().st_size for name in written)

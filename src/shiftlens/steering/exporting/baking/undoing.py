@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from shiftlens.core.errors import ExportError
-from shiftlens.core.manifest import read_json
+from shiftlens.core.manifest import read_json, write_json
 from shiftlens.steering.exporting.baking.receipt import KIND, RECEIPT, SCHEMA
 from shiftlens.steering.exporting.baking.stored import (
-    ADDED,
     Stored,
-    copy_beside,
+    beside,
+    copy_files,
     restore_config,
     write_weights,
 )
@@ -47,12 +47,13 @@ def unbake(folder: str | Path, out: str | Path) -> Path:
     if any(target.iterdir()):
         raise ExportError(f"{target} is not empty", allowed="a new folder, or an empty one")
     found = Stored.open(root)
-    kept = {key: file for key, file in found.files.items() if file != ADDED}
+    kept = {key: file for key, file in found.files.items() if file not in undo["drop"]}
     stored = Stored(root, kept, {key: found.shapes[key] for key in kept})
     restored = {key: _as_it_was(one) for key, one in undo["restore"].items()}
-    copied = copy_beside(root, target)
-    (target / RECEIPT).unlink(missing_ok=RECEIPT in copied)
+    copy_files([name for name in beside(root) if name != RECEIPT], root, target)
     write_weights(stored, target, restored, {}, alone=len(set(kept.values())) == 1)
+    if receipt["earlier"] is not None:
+        write_json(target / RECEIPT, receipt["earlier"])
     restore_config(root, target, receipt["settings"])
     return target
 
