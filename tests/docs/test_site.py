@@ -43,14 +43,28 @@ def test_the_site_is_whole_and_asks_nothing_of_another_machine(site: Path) -> No
 
 
 def _broken(site: Path, pages: list[Path]) -> list[str]:
-    """Links between pages of the site that lead to no file."""
+    """Links between pages of the site that lead to no file, or to no place in it."""
+    written = {page.resolve(): page.read_text(encoding="utf-8") for page in pages}
+    places = {page: set(re.findall(r'\sid="([^"]+)"', text)) for page, text in written.items()}
     wrong: list[str] = []
-    for page in pages:
-        for link in re.findall(r'<a\b[^>]*\shref="([^"]+)"', page.read_text(encoding="utf-8")):
-            target = unquote(urldefrag(link)[0])
-            if target and "://" not in target and not (page.parent / target).resolve().exists():
-                wrong.append(f"{page.relative_to(site)}: {link}")
+    for page, text in written.items():
+        for link in re.findall(r'<a\b[^>]*\shref="([^"]+)"', text):
+            target, place = (unquote(part) for part in urldefrag(link))
+            if "://" in link or link.startswith("mailto:"):
+                continue
+            to = (page.parent / target).resolve() if target else page
+            if not to.exists() or (place and place not in places.get(to, {place})):
+                wrong.append(f"{page.relative_to(site.resolve())}: {link}")
     return wrong
+
+
+def test_links_to_no_file_and_to_no_place_are_found(tmp_path: Path) -> None:
+    page = tmp_path / "a.html"
+    page.write_text(
+        '<h1 id="top">A</h1><a href="#top"></a><a href="#gone"></a><a href="b.html"></a>'
+        '<a href="https://elsewhere.org/#x"></a><a href="a.html#top"></a>'
+    )
+    assert _broken(tmp_path, [page]) == ["a.html: #gone", "a.html: b.html"]
 
 
 @pytest.mark.slow

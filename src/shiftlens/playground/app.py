@@ -84,8 +84,8 @@ def _steer(shown: Shown) -> Any:
     elif not shown.directions:
         said = notice(
             "Nothing in this run can steer this model.",
-            "Vectors come from shiftlens run, shiftlens diff and shiftlens search; a vector steers "
-            "the model that it was found in and no other.",
+            "Vectors come from shiftlens run, diff, search and discover; a vector steers the model "
+            "that it was found in and no other.",
         )
     else:
         return SteeringPage(shown).build()
