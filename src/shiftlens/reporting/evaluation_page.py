@@ -145,9 +145,7 @@ def _measures(lines: Sequence[Mapping[str, Any]]) -> tuple[MeasureView, ...]:
         MeasureView(
             label=rows[0]["label"],
             role=rows[0]["role"],
-            bars=tuple(
-                measure_bars([{"label": row["arm"], **row["value"]} for row in rows])
-            ),
+            bars=tuple(measure_bars([{"label": row["arm"], **row["value"]} for row in rows])),
             lines=tuple(rows),
         )
         for rows in groups.values()

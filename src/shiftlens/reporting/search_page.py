@@ -6,8 +6,10 @@ from typing import Any
 
 from shiftlens.reporting import numbers
 from shiftlens.reporting.fronts import cost_label, front_chart, worst
+from shiftlens.reporting.images import Pictures
 from shiftlens.reporting.intervals import measure_bars
 from shiftlens.reporting.pages import document_of, draw, write_page
+from shiftlens.reporting.steering_views import ExampleView, example_view
 from shiftlens.reporting.summary import Finding
 
 _PARTS = {
@@ -21,6 +23,7 @@ _PARTS = {
     "held_out": Mapping,
     "held_out_unsteered": Mapping,
     "winners_curse": Mapping,
+    "examples": list,
 }
 
 
@@ -45,7 +48,8 @@ def _page(document: Mapping[str, Any]) -> str:
     return draw(
         "search.html.j2",
         document,
-        styles=("fronts.css", "search.css"),
+        styles=("fronts.css", "steering.css", "search.css"),
+        examples=_examples(document),
         findings=_findings(document),
         charts=[one for one in charts if one is not None],
         edge=[document["cells"][at] for at in document["fronts"][document["against"]]],
@@ -56,6 +60,15 @@ def _page(document: Mapping[str, Any]) -> str:
         costs=[measure_bars(_costs(document, head)) for head in heads],
         settings=_settings(document["about"]),
     )
+
+
+def _examples(document: Mapping[str, Any]) -> list[ExampleView]:
+    """Held-out samples before and after, with their changed words."""
+    said = ("unsteered", "steered")
+    return [
+        example_view({**one, "answers": [{"label": x, "text": one[x]} for x in said]}, Pictures())
+        for one in document["examples"]
+    ]
 
 
 def _findings(document: Mapping[str, Any]) -> list[Finding]:
