@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from benchmarks import callback, images, world
+from benchmarks import callback, images, report, world
 from benchmarks.capture import running as capture
 from benchmarks.concepts import running as concepts
 from benchmarks.export import running as export
@@ -27,6 +27,7 @@ ALL = {
     "store": store.measure,
     "ray": ray.measure,
     "playground": playground.measure,
+    "report": report.measure,
     "export": export.measure,
 }
 
