@@ -12,7 +12,7 @@ DEMO_STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-all faults lint types docs site bench fix world clean
+.PHONY: demo test test-all faults lint types docs site wheel bench fix world clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -56,6 +56,9 @@ site: $(STAMP)  ## the documentation as pages that open from a disk, in build/si
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
 	$(BIN)/python -m docsite
 
+wheel: $(STAMP)  ## wheel and sources in dist: what they hold, and that the wheel installs and runs
+	$(BIN)/python -m releases
+
 bench: $(STAMP)  ## every number of the README and the notes, printed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	$(BIN)/python -m benchmarks
@@ -68,4 +71,4 @@ world: $(STAMP)  ## train the embedded world's models from nothing (about an hou
 	$(BIN)/shiftlens world train
 
 clean:  ## remove what the targets made
-	rm -rf demo $(VENV)
+	rm -rf demo dist $(VENV)

@@ -55,7 +55,7 @@ class TerminalProgress:
         """Show a fresh bar; a task that never stopped is replaced."""
         self.stop()
         self._bars.start()
-        self._task = self._bars.add_task("", total=total, rate="", label=plain(label))
+        self._task = self._bars.add_task("", total=total or None, rate="", label=plain(label))
 
     def advance(self, n: int = 1) -> None:
         """Move the bar and bring the rate up to date."""
