@@ -195,7 +195,9 @@ def _said(changed: int | None, seen: int, n: int, has_others: bool) -> str:
     if changed is None:
         among = " (changes among rarer answers are not counted)" if has_others else ""
         return f"{count(seen)} of {count(n)} changed{among}"
-    return f"{count(changed)} of {count(n)} changed"
+    rare = changed - seen
+    among = f", {count(rare)} of them among rarer answers" if rare > 0 else ""
+    return f"{count(changed)} of {count(n)} changed{among}"
 
 
 def _rest(matrix: Matrix, left: Sequence[str]) -> str:

@@ -68,7 +68,7 @@ def test_of_many_answers_the_rows_that_stayed_are_counted_and_left_out() -> None
 def test_changes_among_rare_answers_are_not_called_stayed() -> None:
     rare = {**{f"a{i}": {f"a{i}": 10} for i in range(8)}, "(other)": {"(other)": 30}}
     known, unknown, none = _one(rare, 4), _one(rare), _one(rare, 0)
-    assert known.said == "4 of 110 changed"
+    assert known.said == "4 of 110 changed, 4 of them among rarer answers"
     assert known.rows[0].cells[0].text.endswith("; 4 of them changed to another rare answer")
     assert unknown.said == "0 of 110 changed (changes among rarer answers are not counted)"
     assert [row.head.text for row in unknown.rows] == ["(other)"]
