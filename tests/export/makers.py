@@ -13,7 +13,7 @@ from torch import Tensor
 from shiftlens.activations.site import Site
 from shiftlens.activations.tokens import last_prompt
 from shiftlens.concepts.concepts import Concepts
-from shiftlens.core.manifest import digest, json_bytes
+from shiftlens.core.manifest import digest
 from shiftlens.steering.affine import AffineEdit
 from shiftlens.steering.gates import (
     AboutToSay,
@@ -117,7 +117,7 @@ def forged(path: Path, head: dict[str, Any] | bytes, tensors: dict[str, Tensor] 
     if isinstance(head, dict):
         right = {"sha256": hashlib.sha256(arrays.read_bytes()).hexdigest()}
         data = {"data_sha256": digest(head["data"])} if "data" in head else {}
-        head = json_bytes({**head, **right, **data})
+        head = json.dumps({**head, **right, **data}).encode()
     path.with_name(f"{path.name}.json").write_bytes(head)
     return path
 

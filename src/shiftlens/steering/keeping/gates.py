@@ -189,7 +189,9 @@ def _active_from(data: Fields, tensors: Mapping[str, Tensor]) -> Active:
         data.number("threshold"),
         data.text("measure"),
         centre,
-        held_out and HeldOut.from_data(Fields(held_out, f"held_out of {data.where}")),
+        None
+        if held_out is None
+        else HeldOut.from_data(Fields(held_out, f"held_out of {data.where}")),
         data.flag("every_step"),
     )
 
