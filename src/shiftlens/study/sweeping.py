@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from shiftlens.core.intervals import Interval
-from shiftlens.data.sample import Samples
-from shiftlens.study.asking import UNSTEERED
+from shiftlens.study.asking import UNSTEERED, Judged
 from shiftlens.study.trial import Trial
 
 if TYPE_CHECKING:
@@ -23,16 +22,26 @@ _ZERO = Interval(0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class Asked:
-    """What every strength is asked: a name, the task that scores answers, and the samples."""
+    """What every strength is asked: a task and samples, and what is known of them already.
 
-    name: str
+    Attributes:
+        task: that scores answers.
+        judged: the unsteered answers and those at the experiment's own strength.
+    """
+
     task: "Task"
-    samples: Samples
+    judged: Judged
+
+    @property
+    def name(self) -> str:
+        """Of the data."""
+        return self.judged.trial
 
 
 def sweep(
     trial: Trial,
     asked: Sequence[Asked],
+    arm: str,
     interventions: "Sequence[Intervention]",
     effect: str,
     *,
@@ -43,7 +52,8 @@ def sweep(
     Args:
         trial: the steering.
         asked: first what the steering is for, then what it must leave alone.
-        interventions: as they are judged; their strength is one of those that are shown.
+        arm: that was judged with these interventions, at the experiment's own strength.
+        interventions: of that arm.
         effect: the measure of the first task that counts.
         budgets: for a measure of a side effect what the experiment allows it to cost.
     """
@@ -52,10 +62,17 @@ def sweep(
     from shiftlens.steering.searching.pareto import front
 
     own = interventions[0].strength
-    strengths = sorted({*trial.spec.strengths, own})
-    found = _evaluated(trial, asked, interventions, strengths)
-    cells = [_measured(trial, found, asked[0].name, strength, effect) for strength in strengths]
-    unsteered = _unsteered(found, asked[0].name, effect, cells[0])
+    further = sorted({*trial.spec.strengths} - {own})
+    strengths = sorted((*further, own))
+    known = [one.judged.evaluation for one in asked]
+    found = [_evaluated(trial, asked, interventions, further)] if further else []
+    cells = [
+        _measured(trial, asked, known, arm, own, effect)
+        if strength == own
+        else _measured(trial, asked, found, _name(strength), strength, effect)
+        for strength in strengths
+    ]
+    unsteered = _unsteered(known[0], asked[0].name, effect, cells[0])
     heads = list(dict.fromkeys(name.partition(":")[0] for name in cells[0].costs))
     places = {id(one): place for place, one in enumerate(cells)}
     fronts = {
@@ -95,7 +112,7 @@ def _evaluated(
     ]
     return evaluate(
         trial.model,
-        [Question(one.name, one.task, one.samples) for one in asked],
+        [Question(one.name, one.task, one.judged.samples) for one in asked],
         arms,
         controls=0,
         fluency=False,
@@ -107,24 +124,34 @@ def _evaluated(
 
 
 def _measured(
-    trial: Trial, found: "Evaluation", target: str, strength: float, effect: str
+    trial: Trial,
+    asked: Sequence[Asked],
+    found: "Sequence[Evaluation]",
+    arm: str,
+    strength: float,
+    effect: str,
 ) -> "Measured":
     from shiftlens.steering.searching.grid import Cell
     from shiftlens.steering.searching.measured import Measured
 
-    arm, spec = _name(strength), trial.spec
-    line = found.find(arm, target, effect)
+    target, spec = asked[0].name, trial.spec
+    line = found[0].find(arm, target, effect)
+    # Fluency is measured of the experiment's own strength alone.
+    counted = {(one.name, measure.name) for one in asked for measure in one.task.measures}
     costs = {
         f"{one.measure}:{one.trial}": cost
-        for one in found.of(arm=arm)
-        if one.role == "side effect" and (cost := _cost(one)) is not None
+        for evaluation in found
+        for one in evaluation.of(arm=arm)
+        if one.role == "side effect"
+        and (one.trial, one.measure) in counted
+        and (cost := _cost(one)) is not None
     }
-    vectors = found.receipts[target][arm]["vectors"]
+    vectors = found[0].receipts[target][arm]["vectors"]
     tokens = sum(one["tokens"] for one in vectors)
     layer = trial.model.address.layer(spec.layer, trial.model.name)
     return Measured(
-        name=arm,
-        n=int(found.about["trials"][target]["n"]),
+        name=_name(strength),
+        n=len(asked[0].judged.samples),
         counted=line.n,
         effect=line.value,
         costs=costs,

@@ -58,18 +58,20 @@ def study_answers(context: Context, spec: AnswersSpec) -> Result:
         gate=None if gate is None else gate.describe(),
         meant=[{"before": normalised(spec.source), "after": normalised(spec.target)}],
         changes={one.trial: _changes(one, spec) for one in (on, *off.values())},
-        **_sweep(trial, spec, arms[main]),
+        **_sweep(trial, spec, [on, *off.values()], main, arms[main]),
     )
 
 
 def _sweep(
-    trial: Trial, spec: AnswersSpec, interventions: "Sequence[Intervention]"
+    trial: Trial,
+    spec: AnswersSpec,
+    judged: Sequence[Judged],
+    main: str,
+    interventions: "Sequence[Intervention]",
 ) -> dict[str, Any]:
-    asked = [Asked(spec.data, _task(trial.judge, spec, on_target=True), trial.judge)]
-    for name in spec.off_target:
-        samples = trial.context.samples(name)
-        asked.append(Asked(name, _task(samples, spec, on_target=False), samples))
-    return sweep(trial, asked, interventions, "moved", budgets={"accuracy": spec.goal_loss})
+    asked = [Asked(_task(one.samples, spec, on_target=one is judged[0]), one) for one in judged]
+    budgets = {"accuracy": spec.goal_loss}
+    return sweep(trial, asked, main, interventions, "moved", budgets=budgets)
 
 
 def _figures(trial: Trial, spec: AnswersSpec, on: Judged, main: str) -> float:

@@ -68,7 +68,8 @@ def study_neutral(context: Context, spec: NeutralSpec) -> Result:
         changes={on.trial: moves(on, lambda _, text: _said(text, words))},
         **sweep(
             trial,
-            [Asked(spec.data, task, samples)],
+            [Asked(task, on)],
+            _GATED,
             interventions,
             "neutralised",
             budgets={"rest_unchanged": round(1 - spec.goal_unchanged, 6)},

@@ -58,7 +58,8 @@ def study_refusal(context: Context, spec: RefusalSpec) -> Result:
         **numbers,
         **sweep(
             trial,
-            [Asked(spec.data, task, trial.judge)],
+            [Asked(task, on)],
+            "gated",
             arms["gated"],
             "safe",
             budgets={"over_refusal": spec.goal_over_refused},

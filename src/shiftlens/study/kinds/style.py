@@ -70,7 +70,7 @@ def study_style(context: Context, spec: StyleSpec) -> Result:
         right_shift=on.line(_SHIFT, right).value.estimate,
         meant=[{"before": _none(spec), "after": _best(spec)}],
         changes={on.trial: moves(on, _outcome(spec, vocabulary))},
-        **sweep(trial, [Asked(spec.data, task, samples)], arms[_SHIFT], right),
+        **sweep(trial, [Asked(task, on)], _SHIFT, arms[_SHIFT], right),
     )
 
 
