@@ -65,6 +65,8 @@ def test_the_demo_is_an_experiment_with_every_kind_that_is_quick() -> None:
         ('"answers"', '"refusal"\nharmless = "h"', "does not declare: h"),
         ("n = 4", 'where = "yes"', r"\[data.d\]: where = 'yes' is not of the right type"),
         ('members = ["dog"]', "members = [1]", "members"),
+        ('members = ["dog"]', 'members = ["dog"]\nheat_maps = -1', "heat_maps = -1\n.*0 or more"),
+        ('members = ["dog"]', 'members = ["dog"]\nmargin = 0.0', "margin = 0.0\n.*spreads above 0"),
         ('members = ["dog"]\n', "", "lacks the key 'members'"),
         ('name = "answer"', 'name = "dog"', "the name 'dog' to two parts"),
         ('title = "t"\nbase', "title = \nbase", "not valid TOML"),
