@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.table import Table
 from rich.text import Text
 
@@ -39,6 +39,21 @@ def fitted(columns: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> 
     for row in cells:
         grid.add_row(*row)
     return grid
+
+
+def padded(text: str, width: int, *, right: bool = False) -> str:
+    """Plain text in a column of a screen: cut with an ellipsis, or filled with blanks.
+
+    Args:
+        text: of a person or a model; it is no markup.
+        width: of the column.
+        right: fill at the left, as numbers are set.
+    """
+    line = plain(text)
+    if cell_len(line) > width:
+        line = f"{set_cell_size(line, width - 1).rstrip()}…"
+    blanks = " " * (width - cell_len(line))
+    return blanks + line if right else line + blanks
 
 
 def _widths(heads: Sequence[Text], widest: Sequence[int], room: int) -> list[int]:

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
+
+from shiftlens.cli.columns import padded
 from shiftlens.cli.terminal import console, print_json, table
 from shiftlens.reporting.numbers import bounds, decimal, signed
 
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from shiftlens.steering.searching.measured import Measured
 
 _MANY = 3  # axes beside which intervals fit into eighty columns, at most
+_LABEL = 48  # columns of a measure's name
 _SHOWN = 20  # cells in the table; all of them are in search.json
 _AXES = ("layer", "strength", "operator", "scope", "gate")
 _HEADS = {"first_token_kl": "kl"}
@@ -76,7 +80,8 @@ def print_search(found: "Search", out: Path) -> None:
     if still:
         page.print(f"no cost in any of these: {', '.join(still)}", markup=False)
     for reason, count in Counter(one.dropped for one in found.cells if one.dropped).items():
-        page.print(f"{count} cells were dropped early: {reason}", markup=False)
+        many = "1 cell was" if count == 1 else f"{count} cells were"
+        page.print(f"{many} dropped early: {reason}", markup=False)
     page.print()
     _print_held_out(found)
     page.print()
@@ -157,10 +162,10 @@ def _print_held_out(found: "Search") -> None:
         *((f"  {one.name} direction", _interval(one.effect)) for one in found.controls),
         *((f"cost {name}", _interval(one, 3)) for name, one in mine.costs.items()),
     ]
-    width = max(len(label) for label, _ in lines)
+    width = min(max(cell_len(label) for label, _ in lines), _LABEL)
     page.print(f"on {mine.counted} of {mine.n} held-out samples:", markup=False)
     for label, numbers in lines:
-        page.print(f"  {label:<{width}}  {numbers}", markup=False)
+        page.print(f"  {padded(label, width)}  {numbers}", markup=False)
     if not found.above_controls:
         page.print("  NOT surely above random directions of equal length", markup=False)
     for budget, said in found.standings.items():

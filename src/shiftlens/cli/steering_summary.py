@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shiftlens.cli.columns import padded
 from shiftlens.cli.terminal import console, table
 from shiftlens.reporting.numbers import decimal, signed
 
@@ -72,7 +73,7 @@ def _cells(line: Mapping[str, Any]) -> tuple[str, ...]:
 def _row(cells: Sequence[str]) -> str:
     """Cells cut and set to the widths of their columns."""
     parts = [
-        cell[:-width].ljust(-width) if width < 0 else cell.rjust(width)
+        padded(cell, abs(width), right=width > 0)
         for cell, width in zip(cells, _WIDTHS, strict=True)
     ]
     return "".join(parts).rstrip()

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from tests.drawn import HOSTILE
 
-from shiftlens.cli.columns import fitted
+from shiftlens.cli.columns import fitted, padded
 from shiftlens.cli.plain_text import Harmless, harmless, plain
 
 _NAMES = (*HOSTILE, "\x1b[2J\x1b[31mred", "漢" * 200, "[bold]no markup[/bold]", "\u2028line")
@@ -54,6 +54,13 @@ def test_two_long_columns_share_what_there_is() -> None:
     (_, line) = _lines(["a", "b"], [("x" * 100, "y" * 100)])
     assert line.count("x") >= 35
     assert line.count("y") >= 35
+
+
+@pytest.mark.parametrize("text", _NAMES, ids=range(len(_NAMES)))
+@pytest.mark.parametrize("right", [True, False])
+def test_a_padded_text_is_as_wide_as_its_column(text: str, right: bool) -> None:
+    assert cell_len(padded(text, 20, right=right)) == 20
+    assert padded("x" * 30, 20).endswith("x…")
 
 
 def test_markup_of_ours_is_kept() -> None:

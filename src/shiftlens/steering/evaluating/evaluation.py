@@ -31,8 +31,11 @@ class Evaluation:
     about: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __repr__(self) -> str:
-        arms, trials = ({getattr(one, name) for one in self.lines} for name in ("arm", "trial"))
-        return f"Evaluation({len(arms)} arms, {len(trials)} trials, {len(self.lines)} lines)"
+        counts = {
+            name: len({getattr(one, name) for one in self.lines}) for name in ("arm", "trial")
+        }
+        told = [f"{n} {name}{'' if n == 1 else 's'}" for name, n in counts.items()]
+        return f"Evaluation({', '.join(told)}, {len(self.lines)} lines)"
 
     def _repr_html_(self) -> str:
         from shiftlens.steering.told import evaluation_card
