@@ -16,6 +16,7 @@ FILES = {
     "evaluation.json": "an evaluation",
     "discovery.json": "directions",
     "trajectory.json": "a trajectory",
+    "drift.json": "a training that was watched",
     "explanation.json": "an explanation",
     "choice.json": "a choice of k",
 }
@@ -31,8 +32,8 @@ def write_document(
     """Draw the page that belongs to a document, by the kind that it says it is.
 
     Args:
-        document: of a run, a diff, a search, an evaluation, directions, a trajectory, an
-            explanation or a choice of k.
+        document: of a run, a diff, a search, an evaluation, directions, a trajectory, a
+            training that was watched, an explanation or a choice of k.
         path: the HTML file; replaced in one step.
         image_root: what relative picture paths start from.
 
@@ -66,6 +67,7 @@ Writer = Callable[[Mapping[str, Any], str | Path, str | Path | None], Path]
 def _writers() -> dict[str, Writer]:
     from shiftlens.reporting.choice_page import write_choice_page
     from shiftlens.reporting.discovery_page import write_discovery_page
+    from shiftlens.reporting.drift_page import write_drift_page
     from shiftlens.reporting.evaluation_page import write_evaluation_page
     from shiftlens.reporting.explaining_page import write_explanation_page
     from shiftlens.reporting.html import write_report
@@ -79,6 +81,7 @@ def _writers() -> dict[str, Writer]:
         "evaluation": lambda one, path, root: write_evaluation_page(one, path, image_root=root),
         "discovery": lambda one, path, _: write_discovery_page(one, path),
         "trajectory": lambda one, path, _: write_trajectory_page(one, path),
+        "drift": lambda one, path, _: write_drift_page(one, path),
         "explanation": lambda one, path, root: write_explanation_page(one, path, image_root=root),
         "choice": lambda one, path, _: write_choice_page(one, path),
     }

@@ -12,7 +12,7 @@ from tests.unit.reporting.diff_builders import build_diff
 from tests.unit.reporting.evaluation_builders import build_discovery, build_evaluation
 from tests.unit.reporting.explaining_builders import build_explanation
 from tests.unit.reporting.search_builders import build_search
-from tests.unit.reporting.trajectory_builders import build_trajectory
+from tests.unit.reporting.trajectory_builders import build_drift, build_trajectory
 
 import shiftlens as sl
 from shiftlens.cli.main import run_app
@@ -34,6 +34,7 @@ def _documents(root: Path) -> dict[str, dict[str, Any]]:
         "evaluation.json": build_evaluation("pictures/0.png").to_dict(),
         "discovery.json": build_discovery().to_dict(),
         "trajectory.json": build_trajectory().to_dict(),
+        "drift.json": build_drift(word=_HOSTILE),
         "explanation.json": build_explanation(root),
     }
 
@@ -64,7 +65,9 @@ def test_a_directory_of_results_has_its_page(tmp_path: Path, name: str) -> None:
     assert not re.findall(r"(?:src|href)=\"(?!#|data:)", page.split('id="data"')[0])
 
 
-@pytest.mark.parametrize("name", ["evaluation.json", "discovery.json", "trajectory.json"])
+@pytest.mark.parametrize(
+    "name", ["evaluation.json", "discovery.json", "trajectory.json", "drift.json"]
+)
 def test_hostile_text_is_shown_as_text(tmp_path: Path, name: str) -> None:
     document = _poisoned(json.loads(json.dumps(_documents(tmp_path)[name])))
     (tmp_path / name).write_text(json.dumps(document), encoding="utf-8")
@@ -127,6 +130,16 @@ def test_the_page_of_a_trajectory_says_from_when_on(tmp_path: Path) -> None:
     assert "Concepts along one adapter’s scale" in page
 
 
+def test_the_page_of_a_training_shows_every_look(tmp_path: Path) -> None:
+    page = sl.report(build_drift(), tmp_path / "d.html").read_text("utf-8")
+    assert '<p class="verdict text">0-beach: 1.00</p>' in page
+    assert "0.50" in page
+    assert page.count("<figure") == 3, "all states, and the two concepts that are known"
+    assert "it has fewer than two pictures in the probe" in page
+    empty = sl.report(build_drift(0), tmp_path / "d.html").read_text("utf-8")
+    assert "Nobody looked yet." in empty
+
+
 def test_a_trajectory_without_steps_or_concepts_says_so(tmp_path: Path) -> None:
     document = build_trajectory(k=0).to_dict()
     page = write_trajectory_page(document, tmp_path / "t.html").read_text("utf-8")
@@ -166,13 +179,14 @@ def test_a_damaged_file_is_one_sentence(
         draw_file(tmp_path, tmp_path / "p.html")
 
 
-@pytest.mark.parametrize("name", list(FILES)[2:6])
+@pytest.mark.parametrize("name", list(FILES)[2:7])
 def test_no_missing_part_is_a_traceback(tmp_path: Path, name: str) -> None:
     whole = {
         "search.json": build_search,
         "evaluation.json": lambda: build_evaluation().to_dict(),
         "discovery.json": lambda: build_discovery().to_dict(),
         "trajectory.json": lambda: build_trajectory().to_dict(),
+        "drift.json": build_drift,
     }[name]()
     for key in whole:
         broken = [{k: v for k, v in whole.items() if k != key}, {**whole, key: 7}]

@@ -1,6 +1,7 @@
 """A synthetic trajectory: concepts that change early, late, never, and one that is not decided."""
 
 import math
+from typing import Any
 
 from shiftlens.core.intervals import Interval
 from shiftlens.shift.curves import ConceptCurve, Curve, Trajectory
@@ -70,3 +71,33 @@ def build_trajectory(
             "draws": 200,
         },
     )
+
+
+def build_drift(looks: int = 6, *, word: str = "beach") -> dict[str, Any]:
+    """What ``DriftCallback`` leaves: drift at every look; one concept has too few pictures.
+
+    Args:
+        looks: how many.
+        word: in the name of the first concept.
+    """
+    names = {f"0-{word}": 40, "1-snow": 20, "2-street": 1}
+    history = [
+        {
+            "step": 100 * i,
+            "global": 0.1 * i,
+            "concepts": {
+                name: None if size < 2 else 0.2 * i / (1 + place)
+                for place, (name, size) in enumerate(names.items())
+            },
+        }
+        for i in range(looks)
+    ]
+    return {
+        "kind": "drift",
+        "schema": 1,
+        "site": {"layer": 5, "tokens": {"kind": "mean response"}},
+        "data": "abc",
+        "samples": {"asked": 64, "followed": 61},
+        "concepts": names,
+        "history": history,
+    }
