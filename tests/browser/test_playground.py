@@ -24,6 +24,7 @@ from tests.unit.playground.server import running
 from shiftlens.models.model import Model
 
 pytestmark = pytest.mark.browser
+expect.set_options(timeout=30_000)  # the model answers on a machine that others may share
 
 # Names of everything that can be reached: by label, text, title or alternative text.
 _NAMELESS = """() => [...document.querySelectorAll('input, textarea, select, button, img, a')]

@@ -8,23 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import shiftlens as sl
 from shiftlens.playground.library import Direction, Steering
 from shiftlens.steering.affine import AffineEdit
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from shiftlens.models.model import Model
     from shiftlens.steering.gates import LinearGate
 
 _PICTURE = "picture.png"
 _VECTOR = "vector"
 _GATE = "gate"
+_WHOLE = "steering"
 _PROBE = "probe:"
 _README = """What is in this archive
 
 steer.py             run it: python steer.py (needs shiftlens, and the model under the same name)
 vector.*             the direction: shiftlens steer --vector vector
 gate.*               the probe that decides when, where there is one: --gate probe:gate
+steering.*           all of it as one thing, for shiftlens steer --vector and shiftlens export
 picture.png          the picture that was asked about, where there was one
 setting.json         the same setting for programs
 """
@@ -105,11 +109,35 @@ class Setting:
         gate = repr(self.gate_here)
         return self._lines("import shiftlens as sl\n", f"{read}\n", f"{picture!r}{note}", gate)
 
-    def archive(self, picture: "Image | None") -> bytes:
+    def steering(self, model: "Model") -> "sl.Steering":
+        """The setting without its question, as one thing that is saved, shared and exported.
+
+        Args:
+            model: who was steered: some gates read its words.
+        """
+        from shiftlens.steering.intervening import Intervention
+        from shiftlens.steering.operators import read_operator
+        from shiftlens.steering.reading import read_gate
+
+        one = Intervention(
+            self.vector,
+            self.strength,
+            self.scope,
+            read_gate(model, self.gate_here) if self.gate else None,
+            read_operator(self.how) if self.how else None,
+        )
+        return sl.Steering(
+            (one,),
+            name=self.vector.name,
+            provenance={"made by": "playground", "prompt": self.prompt},
+        )
+
+    def archive(self, picture: "Image | None", model: "Model | None" = None) -> bytes:
         """A zip of the direction, the picture, and lines of Python that need nothing else.
 
         Args:
             picture: as the model saw it.
+            model: who was steered; with it the archive has the whole as a steering, too.
         """
         head = "from pathlib import Path\n\nimport shiftlens as sl\n"
         read = f'here = Path(__file__).parent\nvector = read_vector(here / "{_VECTOR}")\n'
@@ -120,6 +148,8 @@ class Setting:
             self.vector.save(Path(folder) / _VECTOR)
             if self.probe is not None:
                 self.probe.save(Path(folder) / _GATE)
+            if model is not None:
+                self.steering(model).save(Path(folder) / _WHOLE)
             for path in sorted(Path(folder).iterdir()):
                 archive.write(path, path.name)
             if picture is not None:

@@ -174,6 +174,7 @@ class SteeringPage:
             code = gr.Code(
                 _FIRST, language="python", label="As lines of Python",
                 elem_id="python", interactive=False, wrap_lines=True,
+                show_line_numbers=False,
             )  # fmt: skip
         return {"unsteered": unsteered, "steered": steered, "told": told, "said": said,
                 "saved": saved, "code": code, **word}  # fmt: skip
@@ -264,7 +265,8 @@ class SteeringPage:
                     _NOTHING,
                 )
             before, after = last.unsteered, last.steered or ""
-            saved = download("setting.zip", setting.archive(picture), "Download this setting (zip)")
+            kept = setting.archive(picture, self._desk.model)
+            saved = download("setting.zip", kept, "Download this setting (zip)")
             yield (
                 answer("Unsteered", before, other=after),
                 answer("Steered", after, other=before),
