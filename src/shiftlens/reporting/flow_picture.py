@@ -8,8 +8,9 @@ from shiftlens.reporting.numbers import is_number, percent
 
 _TOP, _GAP, _SMALLEST, _BAR = 26.0, 9.0, 22.0, 12.0
 _STRONG = 0.5  # of the samples of either side: a flow that is drawn as one
+_FAINTEST = {True: 0.02, False: 0.05}  # of either side: less is in the table alone
 _TOLD = 0.1  # smallest share of a concept's samples that is named in words
-_AGREED = 0.8
+Kinds = Sequence[Mapping[str, Any] | None]
 
 FATES = {
     "kept": ("kept", "most of it forms most of one tuned concept"),
@@ -48,11 +49,12 @@ class Node:
 
 @dataclass(frozen=True)
 class Band:
-    """Samples that a base concept and a tuned one share."""
+    """Samples that a base concept and a tuned one share; ``share`` of whichever has less."""
 
     base: int
     tuned: int
     path: str
+    share: float
     strong: bool
     said: str
 
@@ -97,7 +99,7 @@ class FlowView:
 def flow_view(
     flow: Mapping[str, Any] | None,
     changes: Sequence[Mapping[str, Any]],
-    kinds: tuple[Sequence[Any], Sequence[Any]] = ((), ()),
+    kinds: tuple[Kinds, Kinds] = ((), ()),
 ) -> FlowView | None:
     """Arrange ``flow`` of a document.
 
@@ -140,7 +142,7 @@ def _lines(
     others: Mapping[int, tuple[str, ...]],
     fates: Sequence[str],
     meanings: Mapping[str, tuple[str, str]],
-    kinds: Sequence[Mapping[str, Any]],
+    kinds: Kinds,
 ) -> list[Line]:
     found: list[Line] = []
     for index, row in enumerate(counts):
@@ -199,7 +201,8 @@ def _drawn(
     weigh = [_centre(column, centres) for column in zip(*counts, strict=True)]
     across = sorted(range(len(tuned)), key=lambda j: weigh[j])
     right, other = _placed(tuned, across, width - margin, room, wide)
-    bands = _bands(counts, base, tuned, left, right, (order, across))
+    every = _bands(counts, base, tuned, left, right, (order, across))
+    bands = tuple(band for band in every if band.share >= _FAINTEST[wide])
     size = "wide" if wide else "narrow"
     return Picture(width, max(height, other), left, right, bands, size)
 
@@ -260,7 +263,7 @@ def _bands(
             of, to = n / base[i].samples, n / tuned[j].samples
             said = (f"{n} samples from base {i} to tuned {j}: {percent(of)} of the first, "
                     f"{percent(to)} of the second")  # fmt: skip
-            found.append(Band(i, j, path, max(of, to) > _STRONG, said))
+            found.append(Band(i, j, path, max(of, to), max(of, to) > _STRONG, said))
     return tuple(sorted(found, key=lambda band: band.strong))
 
 

@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from tests.unit.reporting.builders import build_pictures
+from tests.unit.reporting.builders import build_flow, build_pictures
 
 MARGINS = {"moved": 0.5, "own": 0.3}
 
@@ -57,6 +57,7 @@ def build_diff(root: Path, *, k: int = 12) -> dict[str, Any]:
         "summary": {name: _summary(concepts, name) for name in ("moved", "own")},
         "interval_width": 2.9,
         "concepts": concepts,
+        "flow": build_flow(k),
         "born": [build_born(paths)],
         "weights_or_words": {"weights": 0.7, "text": 0.5, "cross": -0.2},
         "by_layer": [_layer(layer, k) for layer in (0, 2, 5)],

@@ -64,8 +64,20 @@ def test_the_most_moved_stand_first_and_eight_are_unfolded(
     assert order == list(range(11, -1, -1))
     fold = html.index("4 more concepts, less surely moved")
     assert html.index('id="concept-4"') < fold < html.index('id="concept-3"')
-    linked = re.findall(r'href="#(concept-\d+)"', html)
+    linked = re.findall(r'href="#(concept-\d+)" class="text"', html)
     assert linked == [f"concept-{n}" for n in order], "the chart stands in the same order"
+
+
+def test_samples_flow_and_concepts_can_be_sorted(tmp_path: Path, data: dict[str, Any]) -> None:
+    html = write_report(data, tmp_path / "r.html", image_root=tmp_path).read_text("utf-8")
+    assert "Where the samples went" in html
+    assert html.count('class="flow-wide"') == 1
+    lows = [one["moved"]["low"] for one in data["concepts"] if one["moved"]["low"] is not None]
+    assert sorted(re.findall(r'data-moved="([^"]+)"', html)) == sorted(map(str, lows))
+    assert 'data-list="concept-list"' in html
+    del data["flow"]
+    page = read(write_report(data, tmp_path / "r.html", image_root=tmp_path))
+    assert "Where the samples went" not in page.text
 
 
 def test_a_verdict_is_said_in_words_and_marked_without_colour(
