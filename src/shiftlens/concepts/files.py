@@ -21,6 +21,9 @@ from shiftlens.core.fields import Fields
 from shiftlens.core.manifest import digest, replacing, sha256_file, write_json
 from shiftlens.core.strict_json import read_strict, shown
 
+_LONGEST = 1000
+"""Letters of an error about a file."""
+
 
 def save_pair(
     path: Path,
@@ -141,14 +144,19 @@ def direction_of(tensors: Mapping[str, Tensor], name: str, where: str, *, dims: 
 
 @contextmanager
 def refusing(where: str) -> Generator[None]:
-    """Turn whatever a file made of wrong parts sets off into one sentence.
+    """Turn whatever a file made of wrong parts sets off into one sentence of bearable length.
 
     Raises:
-        StoreError: something was raised that is not an error of ours.
+        StoreError: something was raised that is not an error of ours, or one that repeats a text
+            of the file at length.
     """
     try:
         yield
-    except (ShiftLensError, OSError, MemoryError):
+    except ShiftLensError as error:
+        if len(str(error)) <= _LONGEST:
+            raise
+        raise StoreError(f"{where} cannot be read ({str(error)[:200]}...)") from None
+    except (OSError, MemoryError):
         raise
     except Exception as error:
         raise StoreError(

@@ -174,7 +174,8 @@ class SteeringVector:
             StoreError: missing, damaged, or something else.
         """
         tensors, data = load_pair(Path(path), "steering vector", _SCHEMA, oldest=1)
-        return cls.from_data(tensors, Fields(data, f"data of {path}.json"))
+        with refusing(f"{path}.json"):
+            return cls.from_data(tensors, Fields(data, f"data of {path}.json"))
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor, by name."""

@@ -118,7 +118,8 @@ class AffineEdit:
             StoreError: missing, damaged, or something else.
         """
         tensors, data = load_pair(Path(path), "affine edit", _SCHEMA)
-        return cls.from_data(tensors, Fields(data, f"data of {path}.json"))
+        with refusing(f"{path}.json"):
+            return cls.from_data(tensors, Fields(data, f"data of {path}.json"))
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor, by name."""

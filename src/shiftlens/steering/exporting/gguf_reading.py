@@ -10,6 +10,7 @@ import torch
 
 from shiftlens.activations.selections.response import LastPrompt
 from shiftlens.activations.site import Site
+from shiftlens.concepts.files import refusing
 from shiftlens.concepts.vectors import SteeringVector
 from shiftlens.core.errors import MismatchError, StoreError
 from shiftlens.core.fields import Fields
@@ -43,7 +44,11 @@ def read_gguf(path: str | Path, *, model: Subject | None = None) -> Steering:
             directions of one width.
         MismatchError: the model has another width, or too few blocks.
     """
-    place = Path(path)
+    with refusing(str(path)):
+        return _read(Path(path), model)
+
+
+def _read(place: Path, model: Subject | None) -> Steering:
     file = read_head(place)
     kind = file.values.get("general.architecture")
     if kind != ARCHITECTURE:

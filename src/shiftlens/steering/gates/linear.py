@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from shiftlens.activations.store import ActivationStore, Row
-from shiftlens.concepts.files import direction_of, load_pair, save_pair
+from shiftlens.concepts.files import direction_of, load_pair, refusing, save_pair
 from shiftlens.core.errors import SteeringError
 from shiftlens.core.fields import Fields
 from shiftlens.steering.gates.fitting import (
@@ -67,7 +67,8 @@ class LinearGate(StateGate):
             StoreError: missing, damaged, or something else.
         """
         tensors, data = load_pair(Path(path), "linear gate", _SCHEMA)
-        return cls.from_data(tensors, Fields(data, f"data of {path}.json"))
+        with refusing(f"{path}.json"):
+            return cls.from_data(tensors, Fields(data, f"data of {path}.json"))
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor, by name."""

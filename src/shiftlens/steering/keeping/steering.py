@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from shiftlens.concepts.files import load_pair, save_pair
+from shiftlens.concepts.files import load_pair, refusing, save_pair
 from shiftlens.concepts.vectors import SteeringVector
 from shiftlens.core.errors import SteeringError, StoreError
 from shiftlens.core.fields import Fields
@@ -107,7 +107,8 @@ class Steering:
         elif place.is_dir():
             place = place / FILE
         tensors, data = load_pair(place, KIND, SCHEMA)
-        return cls._from_data(tensors, Fields(data, f"data of {place}.json"))
+        with refusing(f"{place}.json"):
+            return cls._from_data(tensors, Fields(data, f"data of {place}.json"))
 
     @classmethod
     def _from_data(cls, tensors: Mapping[str, Tensor], data: Fields) -> "Steering":
