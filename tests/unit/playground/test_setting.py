@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.unit.playground.builders import HOSTILE, build_run
 
+import shiftlens as sl
 from shiftlens.data.images import open_image
 from shiftlens.models.model import Model
 from shiftlens.playground.desk import Desk
@@ -105,7 +106,8 @@ def test_operators_scopes_and_gates_are_kept(
     setting = _setting(run, tiny_path, title, **how)
     expected = _expected(tiny, setting)
     assert _printed(setting.to_python()) == expected
-    with zipfile.ZipFile(io.BytesIO(setting.archive(open_image(str(setting.picture))))) as archive:
+    content = setting.archive(open_image(str(setting.picture)), tiny)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
         archive.extractall(tmp_path)
     code = (tmp_path / "steer.py").read_text()
     assert str(run) not in code
@@ -114,6 +116,9 @@ def test_operators_scopes_and_gates_are_kept(
     assert told["schema"] == 2
     assert told["operator"] == (None if title == "two out" else how.get("operator", "add"))
     assert (told["gate"] is None) == ("gate" not in how)
+    with sl.steer(tiny, sl.Steering.load(tmp_path / "steering")) as whole:
+        said = tiny.generate(setting.picture, setting.prompt, max_new_tokens=6)
+    assert expected.endswith(f"\n{said}\n{whole.summary()}\n")
 
 
 def test_a_closed_gate_leaves_the_answer_as_it_was(tiny: Model, tiny_path: Path, run: Path) -> None:
