@@ -18,8 +18,9 @@ SOURCES, MODELS = "shiftlens.sources", "shiftlens.models"
 def is_provided(name: str) -> bool:
     """Whether ``name`` has the form ``package:name`` with a package that offers such names."""
     package, colon, rest = name.partition(":")
-    offered = {entry.name for group in (SOURCES, MODELS) for entry in entry_points(group=group)}
-    return bool(colon and rest) and package in offered
+    if not (colon and rest):  # a path: every installed package need not be looked at
+        return False
+    return any(entry_points(group=group, name=package) for group in (SOURCES, MODELS))
 
 
 def provided_model(name: str) -> str:
