@@ -42,7 +42,8 @@ def shift_card(shift: "ConceptShift") -> str:
 
 def _recovered(recovery: Mapping[str, Any]) -> dict[str, str]:
     """The centred cosine at strength 1, and what lies between it and the controls."""
-    curves, strengths = recovery.get("centred_cosine") or {}, list(recovery.get("strength") or ())
+    curves: Mapping[str, Any] = recovery.get("centred_cosine") or {}
+    strengths: list[float] = list(recovery.get("strength", ()))
     if "concept" not in curves or 1.0 not in strengths:
         return {}
     found = {"recovered": f"{curves['concept'][strengths.index(1.0)]:.2f} (centred cosine)"}
