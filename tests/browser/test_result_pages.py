@@ -11,7 +11,7 @@ from tests.browser.accessibility import findings, unfold
 from tests.unit.reporting.builders import build_report
 from tests.unit.reporting.evaluation_builders import build_discovery, build_evaluation
 from tests.unit.reporting.search_builders import build_search
-from tests.unit.reporting.trajectory_builders import build_trajectory
+from tests.unit.reporting.trajectory_builders import build_drift, build_trajectory
 
 from shiftlens.reporting.documents import write_document
 
@@ -73,6 +73,10 @@ def _trajectory(_: Path) -> dict[str, Any]:
     return build_trajectory(steps=12, words=_HOSTILE).to_dict()
 
 
+def _drift(_: Path) -> dict[str, Any]:
+    return build_drift(word=_HOSTILE)
+
+
 def _search(_: Path) -> dict[str, Any]:
     data = build_search()
     data["examples"] = [{"id": "a", "prompt": _HOSTILE, "unsteered": _WORDS, "steered": _HOSTILE}]
@@ -84,6 +88,7 @@ _MADE: dict[str, Callable[[Path], dict[str, Any]]] = {
     "evaluation": _evaluation,
     "discovery": _discovery,
     "trajectory": _trajectory,
+    "drift": _drift,
     "search": _search,
 }
 

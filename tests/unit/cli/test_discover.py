@@ -32,7 +32,7 @@ def test_directions_are_ranked_beside_random_ones(
     assert " no " in said
     assert " yes " in said
     assert "of 20 answers" in said
-    for name in ("discovery.json", "best.safetensors", "concepts.safetensors"):
+    for name in ("discovery.json", "report.html", "best.safetensors", "concepts.safetensors"):
         assert (out / name).is_file()
     assert Concepts.load(out / "concepts").words
     assert SteeringVector.load(out / "best").layer == 4

@@ -38,6 +38,8 @@ def test_arms_stand_side_by_side(
     assert "above random" in said
     assert "unsteered answers in rows" in said
     assert "6 of 6 samples" in said
+    assert f"page: {tmp_path / 'out' / 'report.html'}" in said
+    assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
     found = Evaluation.load(tmp_path / "out" / "evaluation.json")
     assert [x.arm for x in found.lines if x.measure == "surprise"][:3] == [
         "unsteered",

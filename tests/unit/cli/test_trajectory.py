@@ -110,6 +110,7 @@ def test_checkpoints_are_followed(
     assert found["axis"] == "step"
     assert [step["x"] for step in found["steps"]] == [10, 20]
     assert found == json.loads((out / "trajectory.json").read_text())
+    assert "From when on has it changed?" in (out / "report.html").read_text("utf-8")
     assert run_app([*words, "--quiet"]) == 0
     assert capsys.readouterr().out == ""
     assert run_app([*words[:3], *words[4:], "--scales", "0,1", "-o", str(tmp_path / "s")]) == 0
