@@ -62,6 +62,22 @@ def test_matching_draws_partners_and_other_nearest_ones() -> None:
     assert dashed == {"nearest of 2"}, "concept 2 alone is nearest to another than its partner"
 
 
+def test_matching_draws_the_samples_that_flow() -> None:
+    counts = [[2, 28, 0], [40, 10, 0], [9, 1, 10]]
+    fates = {"base": ["kept", "kept", "split"], "tuned": ["kept", "kept", "born"]}
+    (axes,) = small_shift(flow={"counts": counts, **fates}).plot("matching").axes
+    bands = {
+        str(one.get_label()): one for one in axes.collections if " to " in str(one.get_label())
+    }
+    assert set(bands) == {"0 to 1", "1 to 0", "1 to 1", "2 to 0", "2 to 2"}, "few have no band"
+    for name, band in bands.items():
+        start, end = map(int, name.split(" to "))
+        (path,) = band.get_paths()
+        left = path.vertices[path.vertices[:, 0] == path.vertices[:, 0].min()][:, 1]
+        assert left.max() - left.min() == pytest.approx(3 * counts[start][end] / 100)
+    assert {"20 % split", "10 % born", "30 %"} <= {one.get_text() for one in axes.texts}
+
+
 def test_drift_draws_a_row_a_concept_the_longest_first() -> None:
     shift = small_shift()
     lengths, consistency, overlap = shift.plot("drift").axes
