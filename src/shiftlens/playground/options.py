@@ -179,7 +179,7 @@ def _gate(given: Mapping[str, Any], probes: Collection[str], limits: Limits) -> 
             raise sl.ShiftLensError("the gate has no words", allowed="yes, or: gun, bomb")
         typed = f"{kind}:{words}"
     elif kind == "probe":
-        if given["probe"] not in probes:
+        if not isinstance(given["probe"], str) or given["probe"] not in probes:
             raise sl.ShiftLensError("this gate is not in the run", remedy="choose another")
         typed = f"probe:{given['probe']}"
     return f"not:{typed}" if given["turned"] is True else typed

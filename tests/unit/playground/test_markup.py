@@ -51,11 +51,11 @@ def test_a_receipt_says_where_how_much_and_how_strongly() -> None:
     place = SimpleNamespace(first=0, last=6)
     one: dict[str, Any] = {
         **{"tokens": 7, "places": (place,), "layer": 5, "dose": 0.756, "cosine": -0.01},
-        "summary": lambda: HOSTILE,
+        **{"summary": lambda: HOSTILE, "gate": {"gate": HOSTILE}, "gate_open": (False,)},
     }
     found = SimpleNamespace(vectors=(SimpleNamespace(**one),), conflicts=(HOSTILE,))
     page = markup.receipt(found)
-    for said in (">7<", "0…6", ">5<", "0.76", "-0.01"):
+    for said in (">7<", "0…6", ">5<", "0.76", "-0.01", ">closed<", "The gate stayed closed"):
         assert said in page
     assert "<script" not in page
 

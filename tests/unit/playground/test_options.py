@@ -64,6 +64,7 @@ def test_choices_become_what_is_typed(given: dict[str, Any], told: Chosen) -> No
         ({"gate": "says"}, "no words"),
         ({"gate": "probe", "probe": "/etc/passwd"}, "not in the run"),
         ({"gate": "probe:/etc/passwd"}, "not in the run"),
+        ({"gate": "probe", "probe": ["gates/open"]}, "not in the run"),
         ({"gate": "prompt", "gate_words": "a" * 201}, "201 characters"),
     ],
 )
