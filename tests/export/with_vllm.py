@@ -14,7 +14,7 @@ from pathlib import Path
 def main(model: str, requests: str, out: str) -> None:
     """Answer every request greedily, 12 tokens each."""
     from PIL import Image
-    from vllm import LLM, SamplingParams
+    from vllm import LLM, SamplingParams  # pyright: ignore[reportMissingImports]
 
     asked = json.loads(Path(requests).read_text())
     engine = LLM(

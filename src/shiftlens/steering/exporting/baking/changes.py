@@ -117,14 +117,12 @@ def _swapped(hf: nn.Module, replaced: Mapping[str, Tensor]) -> Generator[None]:
         for name, tensor in replaced.items():
             owner, _, own = name.rpartition(".")
             module = hf.get_submodule(owner)
-            before = module._parameters[own]
-            assert before is not None
-            kept.append((module, own, before))
-            module._parameters[own] = nn.Parameter(tensor, requires_grad=False)
+            kept.append((module, own, getattr(module, own)))
+            setattr(module, own, nn.Parameter(tensor, requires_grad=False))
         yield
     finally:
         for module, own, before in kept:
-            module._parameters[own] = before
+            setattr(module, own, before)
 
 
 def _adding(values: Tensor) -> Callable[[nn.Module, Any, Tensor], Tensor]:
