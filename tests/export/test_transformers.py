@@ -37,6 +37,16 @@ with torch.no_grad():
         with steer(model):
             found[folder + ":logits"] = model(**inputs).logits
             found[folder + ":ids"] = model.generate(**inputs, max_new_tokens=6, do_sample=False)
+        if folder.endswith("response"):
+            right = torch.cat([inputs["attention_mask"][:, 1:], torch.zeros(1, 1).long()], dim=1)
+            for wrong in ({"attention_mask": right}, {"use_cache": False}):
+                try:
+                    with steer(model):
+                        model.generate(**{**inputs, **wrong}, max_new_tokens=2, do_sample=False)
+                except ValueError as error:
+                    assert "the scope response needs" in str(error)
+                else:
+                    raise AssertionError(wrong)
         with steer(model, strength=0.0):
             assert torch.equal(model(**inputs).logits, found["before"])
         sys.path.pop(0)
@@ -54,6 +64,11 @@ def _steerings(model: Model) -> dict[str, list[Intervention]]:
         "ablate": [Intervention(vector, 1.0, "all", operator=Ablate(), layers=(0, 1, 3))],
         "move": [Intervention(vector, 1.0, "all", operator=MoveTo(2.5))],
         "affine": [Intervention(edit(), 1.0, "all"), Intervention(edit(clipped=False), 0.5, "all")],
+        "response": [
+            Intervention(vector, 0.7),
+            Intervention(other, 1.0, "all", operator=Ablate()),
+            Intervention(edit(layer=3), 1.0),
+        ],
         "many": [
             Intervention(vector, 1.0, "all"),
             Intervention(other, -1.0, "all", operator=Ablate(), layers=(1, 2)),
@@ -92,7 +107,8 @@ def test_alone_it_gives_the_logits_and_the_words_of_the_hooks(
 @pytest.mark.parametrize(
     ("one", "message"),
     [
-        (Intervention(build_vector(), scope="response"), "has the scope 'response'"),
+        (Intervention(build_vector(), scope="generated"), "has the scope 'generated'"),
+        (Intervention(build_vector(), scope="image"), "has the scope 'image'"),
         (Intervention(build_vector(), scope="all", gate=probe()), "has no gates"),
     ],
 )

@@ -1,5 +1,7 @@
 """What formats of engines cannot express, refused in the same words by every target."""
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from shiftlens.concepts.vectors import SteeringVector
@@ -35,13 +37,24 @@ def require_all_positions(one: Intervention, target: str) -> None:
     Raises:
         ExportError: another scope.
     """
+    require_scope(one, target, ("all",))
+
+
+def require_scope(one: Intervention, target: str, known: Sequence[str]) -> str:
+    """The scope of an intervention, where the target knows it.
+
+    Raises:
+        ExportError: another scope.
+    """
     scope = str(read_scope(one.scope))
-    if scope != "all":
+    if scope not in known:
         raise ExportError(
-            f"{target} steers at every position, and {one.vector.name!r} has the scope {scope!r}",
-            allowed="the scope all",
+            f"{target} steers at the positions {' or '.join(known)}, and {one.vector.name!r} has "
+            f"the scope {scope!r}",
+            allowed=f"the scope {' or '.join(known)}",
             remedy=f"evaluate it at every position (scope 'all') and export that; or {HOOKS}",
         )
+    return scope
 
 
 def require_language(one: Intervention, target: str) -> None:

@@ -15,9 +15,9 @@ from shiftlens.core.manifest import write_atomic
 from shiftlens.steering.exporting.refusing import (
     HOOKS,
     layers_of,
-    require_all_positions,
     require_language,
     require_no_gate,
+    require_scope,
 )
 from shiftlens.steering.exporting.subject import Subject
 from shiftlens.steering.exporting.target import Plan, Target, targets
@@ -32,7 +32,7 @@ _SOURCE = Path(__file__).with_name("snippet.py.txt")
 
 @targets.register("transformers")
 class Transformers(Target):
-    """A file that steers a model of transformers: every operator and affine edit, all positions."""
+    """A file that steers a model of transformers: every operator and affine edit."""
 
     name = "transformers"
 
@@ -40,8 +40,8 @@ class Transformers(Target):
         """Write each intervention as an edit of the file; strengths stay apart.
 
         Raises:
-            ExportError: a gate, another scope than ``all``, another tower, or an operator of the
-                user's own.
+            ExportError: a gate, another scope than ``all`` and ``response``, another tower, or an
+                operator of the user's own.
         """
         tensors: dict[str, Tensor] = {}
         edits = [_edit(one, at, tensors, subject) for at, one in enumerate(steering.interventions)]
@@ -52,7 +52,8 @@ class Transformers(Target):
         }
         notes = (
             f"needs torch, transformers and safetensors: from {Path(SNIPPET).stem} import steer",
-            "it steers every position of every forward pass inside the context",
+            "it steers what the model computes inside the context, at every position or, where the "
+            "scope is response, at those that emit the response",
         )
         sizes = {name: len(data) for name, data in files.items()}
         return Plan(sizes, notes, partial(_write, files))
@@ -65,12 +66,13 @@ def _edit(
     target, vector = "this file", one.vector
     require_no_gate(one, target)
     require_language(one, target)
-    require_all_positions(one, target)
+    scope = require_scope(one, target, ("all", "response"))
     tensors |= {f"{at}.{name}": tensor for name, tensor in vector.tensors().items()}
     row: dict[str, Any] = {
         "tensors": str(at),
         "blocks": list(layers_of(one, subject)),
         "strength": one.strength,
+        "scope": scope,
         "width": one.d,
     }
     if not isinstance(vector, SteeringVector):
