@@ -18,7 +18,9 @@ _LONG = "Donaudampfschifffahrtsgesellschaftskapitänskajütenschlüsselanhänger
 
 # Contrast of every visible text with the first opaque background behind it, as WCAG counts it.
 _CONTRAST = """() => {
-  const parse = (c) => (c.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
+  // Mixed colours are told as color(srgb 0.8 0.5 0.4), others as rgb(204, 128, 102).
+  const parse = (c) => (c.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number)
+    .map((v, i) => c.startsWith("color(") && i < 3 ? 255 * v : v);
   const light = (c) => {
     const bend = (v) => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
     const [r, g, b] = c.map((v) => bend(v / 255));
