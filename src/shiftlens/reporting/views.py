@@ -115,11 +115,12 @@ def _concepts(toi: Mapping[str, Any], pictures: Pictures) -> list[ConceptView]:
     """Largest first, each with what was judged of it."""
     changes = sorted(toi["changes"], key=lambda c: -(c["share"] or 0))
     longest, judged = longest_shift(changes), judgements(toi.get("verdicts"))
-    maps, shares = (toi.get("heat") or {}).get("maps") or (), toi.get("concept_shares") or ()
+    maps: Sequence[Mapping[str, Any]] = (toi.get("heat") or {}).get("maps") or ()
+    shares: Sequence[Mapping[str, Any] | None] = toi.get("concept_shares") or ()
     found: list[ConceptView] = []
     for change in changes:
         i = change["index"]
-        view = concept_view(change, longest, pictures, maps[i] if i < len(maps) else {})
+        view = concept_view(change, longest, pictures, maps[i] if i < len(maps) else None)
         parts = shares[i] if i < len(shares) else None
         found.append(replace(view, judgement=judged.get(i), parts=parts))
     return found
@@ -164,7 +165,8 @@ def concept_view(
 
 def _tile(picture: Mapping[str, Any], pictures: Pictures, maps: Mapping[str, Any] | None) -> Tile:
     """A picture with its heat map, where it has one."""
-    tile, found = pictures.tile(picture), (maps or {}).get(picture.get("id")) or {}
+    tile = pictures.tile(picture)
+    found: Mapping[str, Any] = (maps or {}).get(str(picture.get("id"))) or {}
     levels = found.get("levels")
     return replace(tile, heat=shade(levels)) if levels and tile.symbol else tile
 

@@ -71,11 +71,11 @@ def shares_by_concept(
     found: list[Shares | None] = []
     for own, said in zip(weights.double(), text.double(), strict=True):
         whole = float((own + said).square().sum())
-        squares = float(own.square().sum()), float(said.square().sum())
-        cross = 2 * float(own @ said)
-        found.append(
-            Shares(*(square / whole for square in squares), cross / whole) if whole else None
-        )
+        if not whole:
+            found.append(None)
+            continue
+        mine, text_s = float(own.square().sum()), float(said.square().sum())
+        found.append(Shares(mine / whole, text_s / whole, 2 * float(own @ said) / whole))
     return tuple(found)
 
 

@@ -97,8 +97,8 @@ def test_a_study_runs_resumes_and_keeps_its_promises(experiment_file: Path, tmp_
     judged = toi["verdicts"]
     assert sum(judged["summary"]["moved"].values()) == len(judged["concepts"]) == 3
     assert judged["margins"]["source"] == "user"
-    (first, *_) = toi["heat"]["maps"][0].values()
-    assert max(map(max, first["levels"])) == 100
+    heated = next(iter(toi["heat"]["maps"][0].values()))
+    assert max(map(max, heated["levels"])) == 100
     answer = metrics["steering"]["answer"]
     assert answer["n"] > 0
     assert 0 <= answer["moved"] <= 1
