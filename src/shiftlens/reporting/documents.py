@@ -22,6 +22,8 @@ FILES = {
 }
 """Files that a page can be drawn from, as the verbs call them, and what each holds."""
 
+_SHIFT = "concept shift"  # its numbers lie in tensors beside the JSON
+
 # What a part that is missing or of another kind looks like where nobody asked for it by name.
 _DAMAGE = (KeyError, IndexError, TypeError, AttributeError, ValueError, UndefinedError)
 
@@ -129,7 +131,8 @@ def draw_file(place: str | Path, path: str | Path) -> Path:
     """Draw the page of a directory or a file of ours.
 
     Args:
-        place: what a verb left: its directory, or the file with its numbers.
+        place: what a verb left: its directory, or the file with its numbers; a saved comparison
+            (``shift.json``) has words and no pictures.
         path: the HTML file.
 
     Returns:
@@ -141,4 +144,10 @@ def draw_file(place: str | Path, path: str | Path) -> Path:
         MachineError: the disk is full.
     """
     file = find_document(place)
-    return write_document(read_document(file), path, image_root=file.parent)
+    document = read_document(file)
+    if document.get("kind") == _SHIFT:
+        from shiftlens.reporting.single import report
+        from shiftlens.shift.concept_shift import ConceptShift
+
+        return report(ConceptShift.load(file.with_suffix("")), path)
+    return write_document(document, path, image_root=file.parent)

@@ -16,6 +16,7 @@ from shiftlens.concepts.concepts import Concepts
 from shiftlens.data.privacy import HIDDEN, HiddenSample
 from shiftlens.data.sample import Sample, Samples
 from shiftlens.reporting.data import describe_shift
+from shiftlens.reporting.documents import draw_file
 from shiftlens.reporting.single import report
 from shiftlens.shift.concept_shift import ConceptShift
 
@@ -129,6 +130,12 @@ def test_without_samples_there_are_words_only(shift: ConceptShift, tmp_path: Pat
     path = report(shift, tmp_path / "r.html")
     assert _data(path)["toi"]["man / woman"]["samples"] == 10
     assert "<symbol" not in path.read_text()
+
+
+def test_a_saved_comparison_is_drawn_from_its_file(shift: ConceptShift, tmp_path: Path) -> None:
+    shift.save(tmp_path / "shift")
+    path = draw_file(tmp_path / "shift.json", tmp_path / "r.html")
+    assert _data(path) == _data(report(shift, tmp_path / "s.html"))
 
 
 def test_other_tokens_have_their_kind_for_a_name(shift: ConceptShift, tmp_path: Path) -> None:
