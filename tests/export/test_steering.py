@@ -194,6 +194,10 @@ def test_what_is_typed_takes_a_steering(tiny: Model, tmp_path: Path) -> None:
     assert [one.strength for one in found] == [2 * one.strength for one in kept.interventions]
     with pytest.raises(SteeringError, match="brings its own gates"):
         read_interventions(tiny, [tmp_path / "folder"], gates=["prompt:dog"])
+    with pytest.raises(SteeringError, match="brings its own gates, scopes"):
+        read_interventions(tiny, [tmp_path / "folder"], scope="all")
+    with pytest.raises(SteeringError, match="brings its own gates, scopes"):
+        read_steering([tmp_path / "folder"], scope="response")
     with pytest.raises(StoreError, match="a whole steering"):
         read_vector(tmp_path / "folder")
     whole = read_steering([tmp_path / "folder"], strength=0.5)

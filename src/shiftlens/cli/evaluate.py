@@ -43,7 +43,9 @@ def evaluate(
     ] = None,
     vector: Annotated[
         list[Path] | None,
-        typer.Option("--vector", "-v", help="A saved vector or affine edit; several act at once."),
+        typer.Option(
+            "--vector", "-v", help="A saved steering, vector or edit; several act at once."
+        ),
     ] = None,
     strength: Annotated[float, typer.Option(help="How much of it; 1 is the whole vector.")] = 1.0,
     scope: Annotated[

@@ -18,7 +18,8 @@ def steer(
     model: Annotated[str, typer.Argument(help="The model: a directory, an id, or world:base.")],
     prompt: Annotated[str, typer.Argument(help="What is asked.")],
     vector: Annotated[
-        list[Path], typer.Option("--vector", "-v", help="A saved vector or affine edit; repeat it.")
+        list[Path],
+        typer.Option("--vector", "-v", help="A saved steering, vector or affine edit; repeat it."),
     ],
     image: Annotated[Path | None, typer.Option("--image", "-i", help="The picture.")] = None,
     strength: Annotated[float, typer.Option(help="How much of it; 1 is the whole vector.")] = 1.0,

@@ -80,7 +80,9 @@ def read_steering(
     found = [
         part
         for one in kept
-        for part in _applied(one, strength, scope, read_operator(operator), tuple(layers), None)
+        for part in _applied(
+            one, strength, scope, read_operator(operator), tuple(layers), None, scope != "all"
+        )
     ]
     whole = kept[0]
     if len(kept) == 1 and isinstance(whole, Steering):
@@ -95,14 +97,15 @@ def _applied(
     operator: Operator,
     layers: tuple[int, ...],
     gate: Gate | None,
+    scope_was_chosen: bool,
 ) -> list[Intervention]:
     """What a file holds, with settings: as interventions."""
     if isinstance(one, Steering):
-        if gate is not None or layers or not isinstance(operator, Add):
+        if gate is not None or layers or not isinstance(operator, Add) or scope_was_chosen:
             raise SteeringError(
-                f"the steering {one.name!r} brings its own gates, layers and operators",
+                f"the steering {one.name!r} brings its own gates, scopes, layers and operators",
                 allowed="a strength, which multiplies its own",
-                remedy="leave --gate, --layers and --operator out; or name its vectors",
+                remedy="leave --gate, --scope, --layers and --operator out; or name its vectors",
             )
         return [replace(part, strength=part.strength * strength) for part in one.interventions]
     # An affine edit brings its own operation: the default is not meant for it.
@@ -165,7 +168,7 @@ def read_interventions(
     return [
         part
         for one in map(read_kept, vectors)
-        for part in _applied(one, strength, scope, chosen, tuple(layers), gate)
+        for part in _applied(one, strength, scope, chosen, tuple(layers), gate, scope != "response")
     ]
 
 
