@@ -12,6 +12,7 @@ from torch import Tensor
 from shiftlens.core.errors import ExportError
 from shiftlens.core.manifest import write_atomic, write_json
 from shiftlens.models.model import Model
+from shiftlens.models.spread import is_offloaded
 from shiftlens.steering.applying import open_steering
 from shiftlens.steering.exporting.baking.card import CARD, card
 from shiftlens.steering.exporting.baking.changes import Changes, edited, logits_with
@@ -153,6 +154,12 @@ def heat(steering: Steering, model: Model) -> Oven:
         ExportError: weights cannot carry the steering, or what they do is not what the hooks do.
     """
     require_plain(model.hf.config, model.adapter if model.adapter_on else None, model.name)
+    if is_offloaded(model.hf):
+        raise ExportError(
+            f"{model.name} is split over memory and disk, where weights cannot be held against "
+            "their files",
+            remedy="load it on one device, or on several that hold all of it",
+        )
     recipe = sort(steering, model)
     asked = probing(model, need_pictures=recipe.needs_pictures)
     expected = _expect(model, recipe, asked)
