@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typechecking  # noqa: F401 - before the package is imported: how it is checked
 from tests.builders import PROMPTS, build_adapter, build_llava, build_pictures
 
 from shiftlens.data.sample import Sample
