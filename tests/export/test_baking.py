@@ -153,6 +153,7 @@ def test_an_ablation_leaves_no_state_with_any_of_the_direction(tiny: Model, tmp_
     assert check["max_difference"] <= 1e-4 < 1.0 < check["unsteered"]
     assert check["hooks_after_blocks"] > 1.0
     assert "attention" in done.notes[0]
+    assert f"{check['hooks_after_blocks']:.3g}" in done.notes[-1]
     baked = load_model(done.folder)
     questions = probing(baked, need_pictures=True)
     unit = vector.direction / vector.norm

@@ -77,6 +77,19 @@ class Oven:
         own = {RECEIPT: 4096, CARD: 4096}
         return {**sizes, **({self.stored.new_file: new} if new else {}), **copied, **own}
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What whoever uses the checkpoint must know."""
+        apart = self.expected.halfway
+        if apart is None:
+            return self.changes.notes
+        told = (
+            f"on the prompts of the check, hooks after every block and these weights differ by up "
+            f"to {apart:.3g} in the logits; the ablation itself moves them by up to "
+            f"{self.tried.unsteered:.3g}"
+        )
+        return (*self.changes.notes, told)
+
     def write(self, folder: Path) -> None:
         """Write the checkpoint, load it, compare, and only then say what it is.
 

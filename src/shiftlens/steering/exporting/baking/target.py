@@ -26,4 +26,4 @@ class Baked(Target):
         assert subject is not None  # ``export`` has seen to it
         require_plain(subject.config, subject.adapter, subject.name)
         oven = heat(steering, subject.load())
-        return Plan(oven.files, oven.changes.notes, oven.write)
+        return Plan(oven.files, oven.notes, oven.write)
