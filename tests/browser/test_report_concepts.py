@@ -48,6 +48,15 @@ def _open(browser: Browser, report: Path, **options: Any) -> tuple[Page, list[st
     return page, said
 
 
+def _until(page: Page, said: str) -> None:
+    """Wait until an expression is true; the page's own policy forbids the browser's way to."""
+    for _ in range(100):
+        if page.evaluate(said):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"never: {said}")
+
+
 def _changes(page: Page) -> list[dict[str, Any]]:
     data = page.evaluate("JSON.parse(document.getElementById('data').textContent)")
     return data["toi"]["person"]["changes"]
@@ -86,7 +95,7 @@ def test_concepts_are_filtered_and_their_number_is_announced(page: Page) -> None
     assert page.inner_text(".found") == "0 of 12 concepts shown"
     # A link to what is filtered out brings it back.
     page.evaluate("location.hash = '#toi-0-concept-5'")
-    page.wait_for_function("document.querySelector('.found').textContent.startsWith('12')")
+    _until(page, "document.querySelector('.found').textContent.startsWith('12')")
 
 
 def test_everything_works_from_the_keyboard(page: Page) -> None:
@@ -109,17 +118,16 @@ def test_everything_works_from_the_keyboard(page: Page) -> None:
 
 
 def test_a_heat_map_shows_on_hover_and_on_focus(page: Page) -> None:
-    def opacity() -> float:
-        page.wait_for_timeout(250)  # until it has faded in or out
-        return page.evaluate("Number(getComputedStyle(document.querySelector('.shade')).opacity)")
+    def wait_for(opacity: int) -> None:
+        _until(page, f"getComputedStyle(document.querySelector('.shade')).opacity === '{opacity}'")
 
-    assert opacity() == 0
+    wait_for(0)
     page.locator(".has-heat").first.hover()
-    assert opacity() == 1
+    wait_for(1)
     page.mouse.move(0, 0)
-    assert opacity() == 0
+    wait_for(0)
     page.focus(".tiles[tabindex]")
-    assert opacity() == 1
+    wait_for(1)
 
 
 def test_pointing_at_a_band_lights_both_of_its_ends(page: Page) -> None:

@@ -115,8 +115,9 @@ def _concepts(toi: Mapping[str, Any], pictures: Pictures) -> list[ConceptView]:
     """Largest first, each with what was judged of it."""
     changes = sorted(toi["changes"], key=lambda c: -(c["share"] or 0))
     longest, judged = longest_shift(changes), judgements(toi.get("verdicts"))
-    maps: Sequence[Mapping[str, Any]] = (toi.get("heat") or {}).get("maps") or ()
-    shares: Sequence[Mapping[str, Any] | None] = toi.get("concept_shares") or ()
+    heat: Mapping[str, Any] = toi.get("heat") or {}
+    maps: list[Mapping[str, Any]] = list(heat.get("maps") or ())
+    shares: list[Mapping[str, Any] | None] = list(toi.get("concept_shares") or ())
     found: list[ConceptView] = []
     for change in changes:
         i = change["index"]
