@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import shiftlens as sl
 from shiftlens.playground.library import Steering
 from shiftlens.playground.setting import Setting
-from shiftlens.steering.operators import read_operator
-from shiftlens.steering.reading import read_gate
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -83,14 +81,8 @@ class Desk:
                 picture, setting.prompt, heard=lambda text: told(Moment(text)), **options
             )
             told(Moment(before, ""))
-            with sl.steer(
-                self.model,
-                setting.vector,
-                strength=setting.strength,
-                scope=setting.scope,
-                operator=read_operator(setting.how) if setting.how else None,
-                gate=read_gate(self.model, setting.gate_here) if setting.gate else None,
-            ) as receipt:
+            # What is kept is what is done.
+            with sl.steer(self.model, setting.steering(self.model)) as receipt:
                 after = self.model.generate(
                     picture,
                     setting.prompt,
