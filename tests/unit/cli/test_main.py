@@ -1,5 +1,6 @@
 """Exit codes and messages: 0 done, 2 the user's to mend, 3 the machine's, 130 interrupted."""
 
+import json
 import os
 import subprocess
 import sys
@@ -72,6 +73,21 @@ def test_drawing_samples_gives_a_folder_that_can_be_read(
     samples = shiftlens.read(capsys.readouterr().out.strip())
     assert len(samples) == 3
     assert {sample.labels["subject"] for sample in samples} == {"dog"}
+
+
+@pytest.mark.parametrize(("flag", "out"), [("--json", {"samples": 2}), ("--quiet", None)])
+def test_drawing_for_programs_and_in_silence(
+    flag: str, out: dict[str, int] | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run_app(["world", "draw", "dog", "-n", "2", "-o", str(tmp_path), flag]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    if out is None:
+        assert said.out == ""
+        return
+    found = json.loads(said.out)
+    assert found == {**out, "data": found["data"]}
+    assert Path(found["data"]).exists()
 
 
 def test_training_refuses_a_scale_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
