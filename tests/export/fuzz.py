@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,12 +31,13 @@ from tests.export.makers import concepts, edit, everything, forged, parts_of, pr
 
 from shiftlens.concepts.concepts import Concepts
 from shiftlens.concepts.vectors import SteeringVector
-from shiftlens.core.errors import ShiftLensError
+from shiftlens.core.errors import ExportError, ShiftLensError
 from shiftlens.steering.affine import AffineEdit
-from shiftlens.steering.exporting.export import export
+from shiftlens.steering.exporting.export import export, plan_export
 from shiftlens.steering.exporting.gguf_reading import read_gguf
 from shiftlens.steering.gates import LinearGate
-from shiftlens.steering.keeping.steering import Steering
+from shiftlens.steering.keeping.card import card
+from shiftlens.steering.keeping.steering import Steering, as_steering
 from shiftlens.steering.reading import read_kept
 
 _D = 8
@@ -243,6 +244,19 @@ def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def used(found: object) -> None:
+    """Do with what was read what its reader's caller would do next, without a model."""
+    if isinstance(found, SteeringVector):
+        assert found.cosine(found) > 0.9
+        found = as_steering([found, -found, found + found])
+    if isinstance(found, Steering):
+        assert card(found).startswith("---")
+        assert json.dumps(found.doses)
+        for target in ("transformers", "vllm-lens"):
+            with suppress(ExportError):
+                plan_export(found, target)
+
+
 def one_input(data: DataObject, cases: list[Case], folder: Path, tally: Tally) -> None:
     """Give one reader one input."""
     case = data.draw(st.sampled_from(cases))
@@ -250,7 +264,7 @@ def one_input(data: DataObject, cases: list[Case], folder: Path, tally: Tally) -
     said = ""
     with watched(tally):
         try:
-            case.read(given_to_it)
+            used(case.read(given_to_it))
         except ShiftLensError as error:
             said = str(error)
     assert len(said) < 2_000, "an error repeats what a file says at length"

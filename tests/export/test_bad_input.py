@@ -123,6 +123,20 @@ def test_one_kind_does_not_pass_for_another(cases: dict[str, Case]) -> None:
             assert "holds" in refused(cases[name], cases[other].stem)
 
 
+@pytest.mark.parametrize(
+    "provenance", [{"model": "x"}, {"model": {"weights": 5}}, {"model": []}, {"parts": 1}]
+)
+def test_where_it_comes_from_is_held_to_its_kind(
+    case: Case, provenance: dict[str, Any], tmp_path: Path
+) -> None:
+    head, arrays = parts_of(case.stem)
+    inner = head["data"]
+    if case.name == "Steering":
+        inner = inner["interventions"][0]["vector"]
+    inner["provenance"] = provenance
+    assert refused(case, forged(tmp_path / "x", head, arrays))
+
+
 def test_a_head_without_its_parts(case: Case, tmp_path: Path) -> None:
     head, arrays = parts_of(case.stem)
     for key in head.keys() - {"data_sha256"}:

@@ -20,7 +20,7 @@ from shiftlens.concepts.encoders import (
     restored,
     usual_encoder,
 )
-from shiftlens.concepts.files import direction_of, load_pair, refusing, save_pair
+from shiftlens.concepts.files import direction_of, load_pair, provenance_of, refusing, save_pair
 from shiftlens.concepts.learners.learner import Learned
 from shiftlens.core.errors import GroundingError, LearnError, MismatchError, StoreError
 from shiftlens.core.fields import Fields
@@ -274,7 +274,7 @@ class Concepts:
         tensors, data = load_pair(Path(path), "concepts", _SCHEMA, oldest=1)
         told = Fields(data, f"data of {path}.json")
         told.object("learner")
-        told.object("provenance")
+        provenance_of(told)
         for name in _LISTS:  # a text would pass for a list of letters
             told.items(name, [])
         with refusing(f"{path}.json"):

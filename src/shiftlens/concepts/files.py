@@ -142,6 +142,23 @@ def direction_of(tensors: Mapping[str, Tensor], name: str, where: str, *, dims: 
     return found
 
 
+def provenance_of(data: Fields) -> dict[str, Any]:
+    """What a file says of where it comes from; the model in it is what others are held against.
+
+    Raises:
+        StoreError: it is no object, or its model or its parts are of the wrong kind.
+    """
+    found = data.object("provenance", {})
+    model, parts = found.get("model"), found.get("parts")
+    if model is not None:
+        weights = Fields(model, f"the model of {data.where}").take("weights", None)
+        if weights is not None and not isinstance(weights, str):
+            raise data.wrong("weights", weights, "the fingerprint of a model")
+    if parts is not None and not isinstance(parts, list):
+        raise data.wrong("parts", parts, "a list")
+    return found
+
+
 @contextmanager
 def refusing(where: str) -> Generator[None]:
     """Turn whatever a file made of wrong parts sets off into one sentence of bearable length.

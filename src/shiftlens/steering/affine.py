@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from shiftlens.activations.site import Site, site_from
-from shiftlens.concepts.files import direction_of, load_pair, refusing, save_pair
+from shiftlens.concepts.files import direction_of, load_pair, provenance_of, refusing, save_pair
 from shiftlens.core.errors import SteeringError
 from shiftlens.core.fields import Fields
 
@@ -154,7 +154,7 @@ class AffineEdit:
             name=data.text("name"),
             kind=data.text("kind"),
             state_norm=data.number("state_norm"),
-            provenance=data.object("provenance", {}),
+            provenance=provenance_of(data),
         )
         data.done()
         return made

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from shiftlens.activations.store import ActivationStore, Row
-from shiftlens.concepts.files import direction_of, load_pair, refusing, save_pair
+from shiftlens.concepts.files import direction_of, load_pair, provenance_of, refusing, save_pair
 from shiftlens.core.errors import SteeringError
 from shiftlens.core.fields import Fields
 from shiftlens.steering.gates.fitting import (
@@ -99,7 +99,7 @@ class LinearGate(StateGate):
             held_out=HeldOut.from_data(data.inner("held_out")),
             kind=data.text("kind"),
             every_step=data.flag("every_step", False),
-            provenance=data.object("provenance", {}),
+            provenance=provenance_of(data),
         )
         data.done()
         return made

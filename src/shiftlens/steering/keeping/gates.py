@@ -7,7 +7,7 @@ from torch import Tensor
 
 from shiftlens.activations.selections.reading import selection_from
 from shiftlens.concepts.concepts import Concepts
-from shiftlens.concepts.files import direction_of, refusing
+from shiftlens.concepts.files import direction_of, provenance_of, refusing
 from shiftlens.core.errors import ExportError, StoreError
 from shiftlens.core.fields import Fields
 from shiftlens.steering.gates import (
@@ -198,6 +198,7 @@ def _active_from(data: Fields, tensors: Mapping[str, Tensor]) -> Active:
 
 def _concepts_from(data: Fields, tensors: Mapping[str, Tensor]) -> Concepts:
     told = data.object("concepts")
+    provenance_of(Fields(told, f"concepts of {data.where}"))
     with refusing(data.where):
         concepts = Concepts.from_data(below("concepts", tensors), told)
         concepts.require_whole(data.where)
