@@ -371,3 +371,39 @@ def test_the_card_is_markdown_in_which_names_are_no_markup(tiny: Model, tmp_path
     assert text.count("\n---\n") == 1
     with safe_open(done.folder / "model-steering.safetensors", "pt") as opened:
         assert opened.metadata() == {"format": "pt"}
+
+
+_DAMAGES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "no undo": lambda one: one.pop("undo"),
+    "another type": lambda one: next(iter(one["undo"]["restore"].values())).update(dtype="load"),
+    "no base64": lambda one: next(iter(one["undo"]["restore"].values())).update(base64="?"),
+    "other bytes": lambda one: next(iter(one["undo"]["restore"].values())).update(
+        base64="AAAA" * 42 + "AAA="
+    ),
+    "another tensor": lambda one: one["undo"].update(restore={"nobody": {}}),
+    "a list": lambda one: one.update(undo=[]),
+    "settings": lambda one: one.update(settings={"text_config.mlp_bias": 1}),
+}
+
+
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint whose bias was there before."""
+    root = tmp_path_factory.mktemp("twice")
+    model = load_model(build_llava(root / "model"))
+    once = export(build_vector(), "baked", root / "once", model=model)
+    again = load_model(once.folder)
+    return export(build_vector(seed=1), "baked", root / "twice", model=again).folder
+
+
+@pytest.mark.parametrize("damage", _DAMAGES.values(), ids=_DAMAGES.keys())
+def test_a_damaged_receipt_is_refused_in_one_sentence(
+    damage: Callable[[dict[str, Any]], object], twice: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(twice, tmp_path / "copy")
+    receipt = json.loads((copy / "baked.json").read_text())
+    damage(receipt)
+    (copy / "baked.json").write_text(json.dumps(receipt))
+    with pytest.raises(ExportError, match="is damaged"):
+        unbake(copy, tmp_path / "back")
+    assert not (tmp_path / "back").exists()

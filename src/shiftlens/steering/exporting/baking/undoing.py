@@ -1,6 +1,7 @@
 """``unbake``: the original checkpoint back from a baked one, where its receipt says how."""
 
 import base64
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,22 @@ import torch
 from torch import Tensor
 
 from shiftlens.core.errors import ExportError
-from shiftlens.core.manifest import read_json, write_json
+from shiftlens.core.manifest import write_json
+from shiftlens.core.strict_json import read_strict
 from shiftlens.steering.exporting.baking.receipt import KIND, RECEIPT, SCHEMA
 from shiftlens.steering.exporting.baking.stored import (
     Stored,
     beside,
+    bytes_of,
     copy_files,
     restore_config,
     write_weights,
 )
+
+_TYPES = {
+    str(one).removeprefix("torch."): one
+    for one in (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+}
 
 
 def unbake(folder: str | Path, out: str | Path) -> Path:
@@ -31,31 +39,60 @@ def unbake(folder: str | Path, out: str | Path) -> Path:
         ``out``.
 
     Raises:
-        ExportError: there is no receipt, it is of another kind, matrices were changed (an ablation
-            or a projector's edit: then the original model is the undo), or ``out`` is not empty.
+        ExportError: there is no receipt, it is of another kind or damaged, matrices were changed
+            (an ablation or a projector's edit: then the original model is the undo), or ``out`` is
+            not empty.
         StoreError: the receipt is not JSON.
     """
     root, target = Path(folder), Path(out)
     receipt = _receipt(root)
+    try:
+        kept, restored = _as_before(root, receipt)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        if isinstance(error, ExportError):
+            raise
+        raise ExportError(
+            f"{root / RECEIPT} is damaged ({type(error).__name__}: {error})",
+            remedy="take the original model again",
+        ) from error
+    target.mkdir(parents=True, exist_ok=True)
+    if any(target.iterdir()):
+        raise ExportError(f"{target} is not empty", allowed="a new folder, or an empty one")
+    copy_files([name for name in beside(root) if name != RECEIPT], root, target)
+    write_weights(kept, target, restored, {}, alone=len(set(kept.files.values())) == 1)
+    if receipt["earlier"] is not None:
+        write_json(target / RECEIPT, receipt["earlier"])
+    restore_config(root, target, receipt["settings"])
+    return target
+
+
+def _as_before(
+    root: Path, receipt: dict[str, Any]
+) -> tuple[Stored, dict[str, Callable[[Tensor], Tensor]]]:
+    """What stays of the checkpoint, and what small tensors were; both as the receipt says.
+
+    Raises:
+        ExportError: matrices were changed.
+    """
     undo: dict[str, Any] = receipt["undo"]
     if not undo["possible"]:
         raise ExportError(
             f"{root} cannot be unbaked: {undo['why']}",
             remedy=f"take the original again: {receipt['base'].get('model')}",
         )
-    target.mkdir(parents=True, exist_ok=True)
-    if any(target.iterdir()):
-        raise ExportError(f"{target} is not empty", allowed="a new folder, or an empty one")
     found = Stored.open(root)
     kept = {key: file for key, file in found.files.items() if file not in undo["drop"]}
     stored = Stored(root, kept, {key: found.shapes[key] for key in kept})
-    restored = {key: _as_it_was(one) for key, one in undo["restore"].items()}
-    copy_files([name for name in beside(root) if name != RECEIPT], root, target)
-    write_weights(stored, target, restored, {}, alone=len(set(kept.values())) == 1)
-    if receipt["earlier"] is not None:
-        write_json(target / RECEIPT, receipt["earlier"])
-    restore_config(root, target, receipt["settings"])
-    return target
+    restored: dict[str, Callable[[Tensor], Tensor]] = {}
+    for key, one in undo["restore"].items():
+        before = _tensor(one).reshape(stored.shapes[key])
+        if hashlib.sha256(bytes_of(before)).hexdigest() != receipt["changed"][key]["before"]:
+            raise ValueError(f"{key} is not what it was")
+        restored[key] = _always(before)
+    for name, told in receipt["settings"].items():
+        _ = name.split("."), told["was_there"], told["before"]
+    _ = receipt["earlier"]
+    return stored, restored
 
 
 def _receipt(root: Path) -> dict[str, Any]:
@@ -63,7 +100,7 @@ def _receipt(root: Path) -> dict[str, Any]:
         raise ExportError(
             f"{root} holds no {RECEIPT}", allowed="a checkpoint that the target 'baked' wrote"
         )
-    receipt = read_json(root / RECEIPT)
+    receipt = read_strict(root / RECEIPT)
     found = (receipt.get("kind"), receipt.get("schema")) if isinstance(receipt, dict) else None
     if found != (KIND, SCHEMA):
         raise ExportError(
@@ -73,10 +110,12 @@ def _receipt(root: Path) -> dict[str, Any]:
     return receipt
 
 
-def _as_it_was(one: dict[str, str]) -> Callable[[Tensor], Tensor]:
+def _tensor(one: dict[str, str]) -> Tensor:
     data = bytearray(base64.b64decode(one["base64"], validate=True))
-    before = torch.frombuffer(data, dtype=getattr(torch, one["dtype"]))
+    return torch.frombuffer(data, dtype=_TYPES[one["dtype"]])
 
+
+def _always(before: Tensor) -> Callable[[Tensor], Tensor]:
     def replace(_now: Tensor) -> Tensor:
         return before
 
