@@ -114,7 +114,9 @@ def _harvest(context: Context, spec: WordsSpec) -> Result:
 def _origin(context: Context, spec: WordsSpec) -> Result:
     """Which data were asked: where they come from, and their fingerprint."""
     data, samples = context.experiment.data[spec.data], context.samples(spec.data)
-    return {"name": spec.data, "source": data.source, "fingerprint": samples.fingerprint}
+    # A source may be the path of a folder, which says more than its owner wants.
+    source = data.source if context.experiment.images else None
+    return {"name": spec.data, "source": source, "fingerprint": samples.fingerprint}
 
 
 def _stores(context: Context, spec: WordsSpec, harvested: Result) -> "list[ActivationStore]":
