@@ -19,6 +19,7 @@ from shiftlens.data.sample import Sample, Samples
 from shiftlens.models.model import Model
 from shiftlens.steering.applying import steer
 from shiftlens.steering.directions import random_like
+from shiftlens.steering.keeping.steering import Steering
 from shiftlens.steering.outcomes import is_answer
 from shiftlens.steering.searching import OffTarget, Search, asking, layer_directions, search
 from shiftlens.steering.tasks.answers import AnswersTask
@@ -153,6 +154,11 @@ def test_it_is_saved_read_back_and_told(
     with steer(base, [found.best]):
         mine = base.respond(asked, max_new_tokens=NEW)
     with steer(base, [again.best]):
+        assert base.respond(asked, max_new_tokens=NEW) == mine
+    whole = Steering.load(out)
+    assert whole.provenance["made by"] == "search"
+    assert whole.description.startswith("chosen of 4: ")
+    with steer(base, whole):
         assert base.respond(asked, max_new_tokens=NEW) == mine
     rows = found.table()
     assert len(rows) == 4
