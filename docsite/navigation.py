@@ -18,7 +18,17 @@ _HOW_TO = (
     *("how-to", "doctor", "data", "pictures", "tokens", "words", "store", "cluster", "faults"),
     *("learn", "explain", "report", "plots"),
     *("check", "placebos", "trajectories", "drift"),
-    *("steering", "search", "evaluate", "exporting", "baking", "serving", "playground", "importing", "privacy"),
+    *(
+        "steering",
+        "search",
+        "evaluate",
+        "exporting",
+        "baking",
+        "serving",
+        "playground",
+        "importing",
+        "privacy",
+    ),
 )
 _METHOD = ("method", "adapters", "geometry", "world")
 _HELP = ("errors", "faq", "comparison", "release", "writing-docs")

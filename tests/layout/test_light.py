@@ -7,7 +7,18 @@ import pytest
 
 import shiftlens
 
-_HEAVY = ("torch", "transformers", "numpy", "scipy", "sklearn", "pyarrow", "peft", "PIL", "ray", "matplotlib")
+_HEAVY = (
+    "torch",
+    "transformers",
+    "numpy",
+    "scipy",
+    "sklearn",
+    "pyarrow",
+    "peft",
+    "PIL",
+    "ray",
+    "matplotlib",
+)
 _REPORT = f"print(*sorted(m for m in {_HEAVY!r} if m in sys.modules))"
 
 
