@@ -287,8 +287,12 @@ def _round(count: int, number: int, cases: list[Case], folder: Path, tally: Tall
     inner()
 
 
-def run(inputs: int) -> Tally:
+def run(inputs: int, first: int = 0) -> Tally:
     """Give the readers that many inputs; the same ones every time.
+
+    Args:
+        inputs: how many.
+        first: number of the first one; another number gives other inputs.
 
     Raises:
         AssertionError, or whatever a reader let through: hypothesis prints the input.
@@ -302,16 +306,17 @@ def run(inputs: int) -> Tally:
 
         # In rounds: the library remembers every input of one, to try none of them twice.
         for start in range(0, inputs, _ROUND):
-            _round(min(_ROUND, inputs - start), start, cases, folder, tally)
+            _round(min(_ROUND, inputs - start), first + start, cases, folder, tally)
     return tally
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Fuzz the readers of shared files.")
     parser.add_argument("--inputs", type=int, default=100_000)
-    wanted = parser.parse_args().inputs
+    parser.add_argument("--first", type=int, default=0, help="another one gives other inputs")
+    chosen = parser.parse_args()
     start = time.perf_counter()
-    tally = run(wanted)
+    tally = run(chosen.inputs, chosen.first)
     for name in sorted({*tally.read, *tally.refused}):
         print(f"{name:<16} read {tally.read[name]:>7}  refused {tally.refused[name]:>7}")  # noqa: T201
     seconds = time.perf_counter() - start
