@@ -15,10 +15,10 @@ from shiftlens.activations.job import Job
 from shiftlens.core.errors import DataError
 from shiftlens.core.progress import Progress, Silent
 from shiftlens.distributed.arrival import at_home
+from shiftlens.models.hooks import RECORDERS
 from shiftlens.models.model import Model
 from shiftlens.models.spread import is_offloaded, is_split
 
-_RECORDERS = "transformers.utils.output_capturing"
 _MARK = "_output_capturing_hooks_installed"
 
 
@@ -148,4 +148,4 @@ def without_recorders(modules: Iterable[nn.Module]) -> Generator[None]:
 
 
 def _is_recorder(hook: Any) -> bool:
-    return getattr(hook, "__module__", "") == _RECORDERS
+    return getattr(hook, "__module__", "") == RECORDERS

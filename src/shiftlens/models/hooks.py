@@ -4,10 +4,11 @@ Nothing is wrapped or patched: ``model.hf`` is the same module, with the same bi
 each context, also when an exception leaves it.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -17,6 +18,9 @@ from shiftlens.models.model import Model
 from shiftlens.models.towers import Tower, layer_of, modules_of
 
 State = Float[Tensor, "... d"]
+
+RECORDERS = "transformers.utils.output_capturing"
+"""The module whose hooks record hidden states, once a call has asked for them."""
 
 
 def state_of(output: Any) -> State:
@@ -139,8 +143,34 @@ def edit(
             )
         return with_state(output, new.to(state))
 
-    handle = modules_of(model, tower)[index].register_forward_hook(hook)
+    block = modules_of(model, tower)[index]
+    handle = block.register_forward_hook(hook)
+    with _before_recorders(block):
+        try:
+            yield
+        finally:
+            handle.remove()
+
+
+@contextmanager
+def _before_recorders(block: nn.Module) -> Generator[None]:
+    """Let transformers' own recorders of hidden states see what was edited, then put them back.
+
+    From the first call on that asked for hidden states they sit before every later hook. A model
+    that is shown a hidden state of its vision tower would be shown the state as it was.
+    """
+    # torch offers hooks in front of all others, or behind them, and no order but that.
+    hooks = cast("OrderedDict[int, Any]", block._forward_hooks)  # pyright: ignore[reportPrivateUsage]
+    before = list(hooks)
+    recorders = [key for key in before if getattr(hooks[key], "__module__", "") == RECORDERS]
+    if not recorders:
+        yield
+        return
+    for key in recorders:
+        hooks.move_to_end(key)
     try:
         yield
     finally:
-        handle.remove()
+        for key in before:
+            if key in hooks:
+                hooks.move_to_end(key)

@@ -9,6 +9,7 @@ from shiftlens.models.generation import forward, generate
 from shiftlens.models.hooks import edit, record, state_of, with_state
 from shiftlens.models.model import Model
 from shiftlens.models.prompts import encode
+from shiftlens.models.towers import modules_of
 
 
 def test_state_of_a_tensor_or_a_tuple() -> None:
@@ -90,6 +91,23 @@ def test_a_recording_outside_the_edit_sees_the_original(
     with record(tiny, [2]) as outside, edit(tiny, 2, lambda state: state + 1):
         forward(tiny, inputs)
     assert outside.states[2][0].equal(plain.states[2][0])
+
+
+def test_what_is_shown_of_the_vision_tower_is_what_was_edited(
+    tiny: Model, questions: list[Sample]
+) -> None:
+    # Of the hidden states one is shown to the language model, and transformers keeps a recorder at
+    # each block from the first call on: an edit behind it would reach nobody.
+    inputs = encode(tiny, questions[:1])
+    shown = tiny.hf.config.vision_feature_layer
+    block = len(modules_of(tiny, "vision")) + shown if shown < 0 else shown - 1
+    plain = forward(tiny, inputs).logits
+    hooked = [list(one._forward_hooks) for one in modules_of(tiny, "vision")]
+    with edit(tiny, block, lambda state: state + 1, tower="vision"):
+        edited = forward(tiny, inputs).logits
+    assert not edited.equal(plain)
+    assert [list(one._forward_hooks) for one in modules_of(tiny, "vision")] == hooked
+    assert forward(tiny, inputs).logits.equal(plain)
 
 
 def test_an_edit_of_another_shape_is_refused(tiny: Model, questions: list[Sample]) -> None:
