@@ -110,6 +110,7 @@ sys.exit(code + 100 * ("torch" in sys.modules))
 """
 
 
+@pytest.mark.slow
 def test_the_command_recognises_it_without_torch(
     tiny_path: Path, data: Path, tmp_path: Path
 ) -> None:

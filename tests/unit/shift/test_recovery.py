@@ -97,6 +97,7 @@ def test_a_sample_never_judges_itself_in_a_refit(monkeypatch: pytest.MonkeyPatch
     assert all(len(a | b) < 30 for a, b in seen), "some samples are drawn twice, others never"
 
 
+@pytest.mark.slow
 def test_intervals_have_no_length_without_noise_and_more_draws_do_not_shrink_them() -> None:
     exact = _recover(own=0.0, noise=0.0).differences["concept_minus_global"]
     assert exact.high - exact.low < 1e-5

@@ -110,6 +110,7 @@ def test_a_study_runs_resumes_and_keeps_its_promises(experiment_file: Path, tmp_
     assert again.metrics["toi"] == first.metrics["toi"]
 
 
+@pytest.mark.slow
 def test_another_strength_computes_its_steering_again_and_nothing_else(
     experiment_file: Path, tmp_path: Path
 ) -> None:
