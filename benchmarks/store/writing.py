@@ -11,7 +11,7 @@ from benchmarks.figures import Figure
 from benchmarks.store.data import LARGE_PART, PART, chunks, drawn, tables, write_store
 from shiftlens.core.manifest import sha256_file
 
-ROUNDS = 6
+ROUNDS = 12
 _GOAL = "<= 1.5"
 
 
