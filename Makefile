@@ -31,7 +31,7 @@ $(STAMP): $(DEMO_STAMP)
 demo: $(DEMO_STAMP)  ## the whole pipeline on the embedded world, ending in demo/report.html
 	$(BIN)/shiftlens demo
 
-test: $(STAMP)  ## what runs on every commit, under five minutes
+test: $(STAMP)  ## what runs on every commit, about six minutes on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not slow and not browser and not gpu"
 
 test-all: $(STAMP)  ## everything that this machine can run
