@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from shiftlens.activations.manifest import Manifest
-from shiftlens.activations.part_files import write_part
+from shiftlens.activations.part_files import begin_files
 from shiftlens.activations.site import Site
 from shiftlens.activations.tokens import word
 from shiftlens.activations.writing import Counting
@@ -90,6 +90,6 @@ def write_store(
         for number, start, length in chunks(n, size):
             counts = {"matched": length, "missed": 0, "failed": 0}
             tensors = {"layer.0": states[start % len(states) :][:length]}
-            begun = write_part(root, number, lines[number], tensors, counts, [])
+            begun = begin_files(root, number, lines[number], tensors, counts, [])
             counting.add(number, lambda begun=begun: [begun()])
     manifest.finish()

@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.concepts.scale import Watch, anonymous_mb
 from benchmarks.figures import Figure
 from benchmarks.store.data import LARGE_PART, chunks, drawn, manifest_of, table
-from shiftlens.activations.part_files import write_part
+from shiftlens.activations.part_files import begin_files
 
 BATCH = 4096
 WAYS = ("shards", "batches", "drawn batches", "rows")
@@ -60,7 +60,7 @@ def write_large(root: Path, n: int, d: int, *, linked: bool) -> None:
         rows, counts = table(start, length), {"matched": length, "missed": 0, "failed": 0}
         copied = number > 0 and linked and length == LARGE_PART
         tensors = {} if copied else {"layer.0": states[:length]}
-        part = write_part(root, number, rows, tensors, counts, [])()
+        part = begin_files(root, number, rows, tensors, counts, [])()
         if copied:
             (root / part["shard"]).unlink()
             os.link(root / manifest.parts[0]["shard"], root / part["shard"])

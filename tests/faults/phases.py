@@ -24,7 +24,7 @@ _WATCHED: tuple[tuple[Any, str, str], ...] = (
     (in_turn, "being_written", "beginning"),
     (harvesting, "begin_part", "model"),
     (survey, "_part", "model"),
-    (parts, "write_part", "files"),
+    (parts, "begin_files", "files"),
     (survey, "_write", "files"),
     (journal, "_append", "journal"),
     (writing, "_begun", "beginning"),

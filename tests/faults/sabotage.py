@@ -11,9 +11,9 @@ from shiftlens.core import manifest
 
 def count_before_writing() -> None:
     """Make files exist under their names before anything is in them, and count them then."""
-    real = parts.write_part
+    real = parts.begin_files
 
-    def write_part(root: Path, number: int, *rest: Any) -> Callable[[], dict[str, Any]]:
+    def begin_files(root: Path, number: int, *rest: Any) -> Callable[[], dict[str, Any]]:
         names = f"shard-{number:05d}.safetensors", f"rows-{number:05d}.parquet"
         for name in names:
             (root / name).touch()
@@ -24,4 +24,4 @@ def count_before_writing() -> None:
         Manifest(root, *known).add(number, entry)
         return real(root, number, *rest)
 
-    parts.write_part = write_part
+    parts.begin_files = begin_files

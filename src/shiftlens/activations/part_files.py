@@ -12,7 +12,7 @@ from shiftlens.core.manifest import replacing_all
 from shiftlens.core.places import Remote
 
 
-def write_part(
+def begin_files(
     root: Path | Remote,
     number: int,
     rows: Sequence[Mapping[str, Any]],

@@ -15,7 +15,7 @@ from shiftlens.activations.apart import run_apart
 from shiftlens.activations.capture import Caught, as_response, catch_given, catch_own
 from shiftlens.activations.encoding import Encodings
 from shiftlens.activations.job import Job
-from shiftlens.activations.part_files import write_part
+from shiftlens.activations.part_files import begin_files
 from shiftlens.activations.prompt_rows import PromptRow
 from shiftlens.activations.selections.mean import Mean
 from shiftlens.activations.selections.response import Word
@@ -68,7 +68,7 @@ def begin_part(job: Job, part: tuple[int, Sequence[Sample]]) -> tuple[int, Calla
     try:
         for root, table in zip(job.roots, tables, strict=True):
             written = table.rows, table.shard(), table.counts, quarantine
-            begun.append(write_part(root, number, *written))
+            begun.append(begin_files(root, number, *written))
     except BaseException:
         for settle in begun:  # nothing half-written stays
             with suppress(MachineError):

@@ -15,7 +15,7 @@ from shiftlens.activations.importing.modules import chosen_blocks
 from shiftlens.activations.importing.plan import Plan, plan_of
 from shiftlens.activations.importing.samples import samples_in
 from shiftlens.activations.manifest import Manifest
-from shiftlens.activations.part_files import write_part
+from shiftlens.activations.part_files import begin_files
 from shiftlens.activations.selections.imported import Imported
 from shiftlens.activations.selections.mean import Mean
 from shiftlens.activations.selections.selection import Selection
@@ -242,7 +242,7 @@ def _part(work: _Work, part: int, numbers: range) -> dict[str, Any]:
     matched = sum(work.planned.sizes[number] > 0 for number in numbers)
     counts = {"matched": matched, "missed": len(numbers) - matched, "failed": 0}
     tensors = {name: torch.cat(pieces) for name, pieces in states.items()}
-    return write_part(work.root, part, rows, tensors, counts, ())()
+    return begin_files(work.root, part, rows, tensors, counts, ())()
 
 
 def _row(work: _Work, number: int, state: int | None, place: int) -> dict[str, Any]:
