@@ -22,8 +22,17 @@ from shiftlens.reporting.diff_labels import (
     reasons,
     short_names,
 )
-from shiftlens.reporting.diff_summary import WHAT_TO_DO, percent_bounds
-from shiftlens.reporting.numbers import DASH, bounds, count, decimal, is_number, percent, signed
+from shiftlens.reporting.diff_summary import WHAT_TO_DO
+from shiftlens.reporting.numbers import (
+    DASH,
+    bounds,
+    count,
+    decimal,
+    is_number,
+    percent,
+    percent_bounds,
+    signed,
+)
 
 _ROOM = 10  # lines for concepts
 _RANKED = 4

@@ -1,7 +1,7 @@
 """95 % intervals for what shiftlens prints: shares, means, refits, and differences of pairs."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,13 +45,45 @@ def wilson(successes: int, n: int) -> Interval:
             f"a share of {successes} out of {n} does not exist",
             allowed="0 <= successes <= n, n >= 1",
         )
-    share = successes / n
+    return _score(successes / n, n)
+
+
+def wilson_grouped(flags: Column, groups: Sequence[Hashable]) -> Interval:
+    """Wilson interval of a share whose trials depend on each other within groups.
+
+    The number of trials is divided by the design effect: by how much the groups make the variance
+    of the share larger than that of independent trials (Kott and Carr 1997). Where every trial
+    fails or every one succeeds that cannot be estimated, and a group counts as one trial.
+
+    Args:
+        flags: (n,) whether each trial succeeded.
+        groups: for each trial what it shares with those that depend on it, such as a picture.
+
+    Raises:
+        ShiftLensError: there are no trials, or not one group for each.
+    """
+    (data,) = _columns([np.asarray(flags, dtype=bool)])
+    if len(groups) != len(data):
+        raise ShiftLensError(f"{len(data)} trials in {len(groups)} groups", allowed="one for each")
+    share, n = float(data.mean()), len(data)
+    places = {group: place for place, group in enumerate(dict.fromkeys(groups))}
+    if len(places) == n:
+        return wilson(int(data.sum()), n)
+    if share in (0.0, 1.0):
+        return _score(share, len(places))
+    away = np.bincount([places[group] for group in groups], weights=data - share)
+    effect = float((away**2).sum()) / (n * share * (1 - share))
+    return _score(share, n / max(effect, 1.0))
+
+
+def _score(share: float, n: float) -> Interval:
+    """The interval of a share of ``n`` trials, which may be a part of one."""
     spread = _Z**2 / n
     centre = (share + spread / 2) / (1 + spread)
     half = _Z * math.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
     # At the ends the formula equals 0 or 1 only up to rounding.
-    low = 0.0 if successes == 0 else max(0.0, centre - half)
-    high = 1.0 if successes == n else min(1.0, centre + half)
+    low = 0.0 if share == 0 else max(0.0, centre - half)
+    high = 1.0 if share == 1 else min(1.0, centre + half)
     return Interval(share, low, high)
 
 

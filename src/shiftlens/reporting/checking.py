@@ -150,6 +150,8 @@ def _check_changes(steering: Mapping[str, Any], place: str) -> None:
             require(one, {"transitions": Mapping}, where)
             for kind, matrix in one["transitions"].items():
                 _check_matrix(matrix, f"{where}.transitions.{kind}")
+            for kind, rows in (one.get("rates") or {}).items():
+                _check_rates(rows, f"{where}.rates.{kind}")
 
 
 def _check_matrix(matrix: Any, place: str) -> None:
@@ -160,6 +162,13 @@ def _check_matrix(matrix: Any, place: str) -> None:
             raise DataError(
                 f"{place}.{before} holds no counts", allowed="{after: a whole number from 0 up}"
             )
+
+
+def _check_rates(rows: Any, place: str) -> None:
+    require(rows, {}, place)
+    for before, row in rows.items():
+        require(row, {"after": Mapping, "none": Mapping}, f"{place}.{before}")
+        require(row["after"], {}, f"{place}.{before}.after")
 
 
 def _is_count(value: object) -> bool:

@@ -13,7 +13,7 @@ from shiftlens.reporting.diff_labels import (
     most_moved_first,
     who_says,
 )
-from shiftlens.reporting.numbers import bounds, decimal, is_number, percent, signed
+from shiftlens.reporting.numbers import bounds, decimal, is_number, percent, percent_bounds, signed
 from shiftlens.reporting.summary import Finding
 
 WHAT_TO_DO = (
@@ -25,14 +25,6 @@ WHAT_TO_DO = (
 def diff_findings(document: Mapping[str, Any]) -> list[Finding]:
     """What changed, which concepts moved, and whether that shows and can be undone."""
     return [_answers(document), _concepts(document), _visible(document)]
-
-
-def percent_bounds(interval: Mapping[str, Any]) -> str:
-    """``[99, 100]`` in percent, or nothing where there is no interval."""
-    low, high = interval.get("low"), interval.get("high")
-    if not (is_number(low) and is_number(high)):
-        return ""
-    return f"[{decimal(100 * low, 0)}, {decimal(100 * high, 0)}]"
 
 
 def _answers(document: Mapping[str, Any]) -> Finding:

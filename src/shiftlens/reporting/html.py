@@ -19,7 +19,7 @@ from shiftlens.reporting.diff_labels import (
     margin_in_words,
     short_names,
 )
-from shiftlens.reporting.diff_summary import WHAT_TO_DO, diff_findings, percent_bounds
+from shiftlens.reporting.diff_summary import WHAT_TO_DO, diff_findings
 from shiftlens.reporting.diff_views import (
     answer_views,
     axis_of,
@@ -90,7 +90,6 @@ def _diff(document: Mapping[str, Any], pictures: Pictures) -> str:
         styles=("diff.css", "concepts.css"),
         scripts=("concepts.js",),
         symbols=pictures.symbols,
-        filters={"percent_bounds": percent_bounds},
         findings=diff_findings(document),
         names=short_names(document),
         place=looked_at(document["site"]),

@@ -64,6 +64,14 @@ def bounds(interval: Mapping[str, Any], digits: int = 2) -> str:
     return f"[{decimal(low, digits)}, {decimal(high, digits)}]"
 
 
+def percent_bounds(interval: Mapping[str, Any]) -> str:
+    """``[99, 100]`` in percent, or nothing where there is no interval."""
+    low, high = interval.get("low"), interval.get("high")
+    if not (is_number(low) and is_number(high)):
+        return ""
+    return f"[{decimal(100 * low, 0)}, {decimal(100 * high, 0)}]"
+
+
 def short(text: Any, most: int = 60) -> str:
     """The beginning of a text that is longer than a place has room for."""
     whole = str(text)

@@ -124,6 +124,7 @@ def _environment(filters: tuple[tuple[str, Callable[..., Any]], ...]) -> Environ
         count=numbers.count,
         duration=numbers.duration,
         bounds=numbers.bounds,
+        percent_bounds=numbers.percent_bounds,
         short=numbers.short,
     )
     environment.filters.update(filters)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shiftlens.reporting.numbers import count, percent
+from shiftlens.reporting.numbers import count, percent, percent_bounds
 
 OTHER = "(other)"
 ALL = "(no type)"
@@ -33,6 +33,7 @@ class Cell:
     Attributes:
         count: as it is shown; empty for none.
         share: of the row, in words; empty for none.
+        interval: of that share, in words; empty for none, and where the document has no intervals.
         level: 0 to 5, how strongly it is coloured.
         stays: whether it is the answer that it was.
         meant: whether the steering was to bring this about.
@@ -41,6 +42,7 @@ class Cell:
 
     count: str
     share: str
+    interval: str
     level: int
     stays: bool
     meant: bool
@@ -70,6 +72,7 @@ class Transitions:
         rest: rows that are not shown because all of their answers stayed; an empty text for none.
         baseline: whether the arm is one to compare with.
         has_meant: whether any cell is framed.
+        has_intervals: whether shares have intervals, which documents of earlier versions lack.
     """
 
     arm: str
@@ -81,6 +84,7 @@ class Transitions:
     rest: str
     baseline: bool
     has_meant: bool
+    has_intervals: bool
 
 
 def transitions_of(steering: Mapping[str, Any]) -> tuple[Transitions, ...]:
@@ -96,7 +100,10 @@ def transitions_of(steering: Mapping[str, Any]) -> tuple[Transitions, ...]:
                     for pair in pairs
                     if pair.get("kind", kind) == kind
                 }
-                found.append(_table(arm, _of(data, kind), matrix, meant, changed.get(kind)))
+                counts = _Counts(
+                    matrix, (one.get("rates") or {}).get(kind) or {}, meant, changed.get(kind)
+                )
+                found.append(_table(arm, _of(data, kind), counts))
     return tuple(sorted(found, key=lambda one: one.baseline))
 
 
@@ -104,12 +111,44 @@ def _of(data: str, kind: str) -> str:
     return data if kind in (ALL, data) else f"{data}: {kind}"
 
 
-def _table(
-    arm: str, of: str, matrix: Matrix, meant: set[tuple[str, str]], changed: int | None
-) -> Transitions:
+@dataclass(frozen=True)
+class _Counts:
+    """What a document holds of one table.
+
+    Attributes:
+        matrix: counts by answer before and after.
+        rates: shares of each row with intervals; empty in documents of earlier versions.
+        meant: which changes the steering is for.
+        changed: how many samples changed, where that is known.
+    """
+
+    matrix: Matrix
+    rates: Mapping[str, Mapping[str, Any]]
+    meant: set[tuple[str, str]]
+    changed: int | None
+
+    @property
+    def moved(self) -> dict[str, int]:
+        """For each answer before, how many became another one."""
+        return {
+            was: sum(n for now, n in row.items() if now != was) for was, row in self.matrix.items()
+        }
+
+    @property
+    def hidden(self) -> int | None:
+        """Changes among rarer answers, where they are known."""
+        return None if self.changed is None else self.changed - sum(self.moved.values())
+
+    def interval(self, was: str, now: str) -> str:
+        """Of the share of a cell; an empty text where the document has none."""
+        row = self.rates.get(was)
+        return "" if row is None else percent_bounds(row["after"].get(now) or row["none"])
+
+
+def _table(arm: str, of: str, counts: _Counts) -> Transitions:
+    matrix, meant, changed = counts.matrix, counts.meant, counts.changed
     order = _order(matrix, meant)
-    moved = {was: sum(n for now, n in row.items() if now != was) for was, row in matrix.items()}
-    hidden = None if changed is None else changed - sum(moved.values())
+    moved, hidden = counts.moved, counts.hidden
     # Without the total nobody knows what went on among the rarer answers: the row is shown.
     unsure = OTHER if OTHER in matrix and hidden != 0 else None
     rows = [was for was in order if was in matrix]
@@ -122,12 +161,13 @@ def _table(
         arm=arm,
         of=of,
         columns=tuple(map(_head, columns)) if rows else (),
-        rows=tuple(_row(was, matrix[was], columns, meant, hidden) for was in rows),
+        rows=tuple(_row(was, counts, columns) for was in rows),
         totals=_totals(matrix, rows, columns),
         said=_said(changed, sum(moved.values()), n, OTHER in matrix),
         rest=_rest(matrix, left),
         baseline=arm in _BASELINES,
         has_meant=any((was, now) in meant for was in rows for now in columns),
+        has_intervals=bool(counts.rates),
     )
 
 
@@ -153,29 +193,25 @@ def _head(answer: str) -> Head:
     return Head(short, text if len(text) <= _LONG else f"{text[: _LONG - 1]}…")
 
 
-def _row(
-    was: str,
-    row: Mapping[str, int],
-    columns: Sequence[str],
-    meant: set[tuple[str, str]],
-    hidden: int | None,
-) -> Row:
-    total = sum(row.values())
-    cells = [
-        _cell(was, now, row.get(now, 0), total, (was, now) in meant, hidden) for now in columns
-    ]
+def _row(was: str, counts: _Counts, columns: Sequence[str]) -> Row:
+    total = sum(counts.matrix[was].values())
+    cells = [_cell(was, now, counts, total) for now in columns]
     return Row(_head(was), tuple(cells), count(total))
 
 
-def _cell(was: str, now: str, n: int, total: int, meant: bool, hidden: int | None) -> Cell:
-    share = n / total if total else 0.0
-    text = f"“{_head(was).text}” → “{_head(now).text}”: {n} of {total} ({percent(share)})"
+def _cell(was: str, now: str, counts: _Counts, total: int) -> Cell:
+    n, meant = counts.matrix[was].get(now, 0), (was, now) in counts.meant
+    share, interval = n / total if total else 0.0, counts.interval(was, now)
+    said = ", ".join([percent(share), *([f"95\N{NO-BREAK SPACE}% {interval}"] if interval else [])])
+    text = f"“{_head(was).text}” → “{_head(now).text}”: {count(n)} of {count(total)} ({said})"
     if was == now == OTHER:
+        hidden = counts.hidden
         among = "some of them may have" if hidden is None else f"{max(hidden, 0)} of them"
         text += f"; {among} changed to another rare answer"
     return Cell(
         count=count(n) if n else "",
         share=percent(share) if n else "",
+        interval=interval if n else "",
         # Any answer at all has a colour: a single one that moved must be seen.
         level=max(1, round(_LEVELS * share)) if n else 0,
         stays=was == now,

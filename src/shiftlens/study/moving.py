@@ -19,6 +19,8 @@ def moves(
 ) -> dict[str, Any]:
     """For each arm, kind of sample and outcome before: how often each outcome came after.
 
+    ``rates`` are the same as shares of a row, with intervals.
+
     Args:
         judged: the answers of all arms.
         outcome: names what an answer comes to; a handful of names, not the answers themselves.
@@ -27,7 +29,10 @@ def moves(
     before = _outcomes(judged, outcome, UNSTEERED)
     kinds = [kind(sample) for sample in judged.samples]
     arms = [arm for arm in judged.arms if arm != UNSTEERED]
-    return {arm: _counted(kinds, before, _outcomes(judged, outcome, arm)) for arm in arms}
+    return {
+        arm: _counted(judged.samples, kinds, before, _outcomes(judged, outcome, arm))
+        for arm in arms
+    }
 
 
 def changed(kinds: Sequence[str], before: Sequence[str], after: Sequence[str]) -> dict[str, int]:
@@ -46,10 +51,16 @@ def _outcomes(judged: Judged, outcome: Outcome, arm: str) -> list[str]:
 
 
 def _counted(
-    kinds: Sequence[str], before: Sequence[str], after: Sequence[str]
+    samples: Sequence[Sample], kinds: Sequence[str], before: Sequence[str], after: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
+    from shiftlens.steering.measures.rates import rates_by_kind
+
     matrices: dict[str, dict[str, dict[str, int]]] = {}
     counts = Counter(zip(kinds, before, after, strict=True))
     for (kind, was, now), count in counts.most_common():
         matrices.setdefault(kind, {}).setdefault(was, {})[now] = count
-    return {"transitions": matrices, "changed": changed(kinds, before, after)}
+    return {
+        "transitions": matrices,
+        "changed": changed(kinds, before, after),
+        "rates": rates_by_kind(kinds, before, after, samples),
+    }

@@ -6,6 +6,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
+from shiftlens.core.intervals import wilson
+
 _BEFORE = (
     *("standing", "beach", "wave", "board", "ocean", "street", "sidewalk", "umbrella"),
     *("kitchen", "table", "grass", "frisbee"),
@@ -309,12 +311,26 @@ def _changes() -> dict[str, Any]:
     still = {"yes": {"yes": 396, "no": 4}, "no": {"no": 400}}
     return {
         "yes-no": {
-            "steered": {"transitions": {"yes/no": moved}, "changed": {"yes/no": 382}},
-            "random direction": {"transitions": {"yes/no": still}, "changed": {"yes/no": 4}},
+            "steered": _moved("yes/no", moved, 382),
+            "random direction": _moved("yes/no", still, 4),
         },
-        "colours": {
-            "steered": {"transitions": {"(no type)": colours}, "changed": {"(no type)": 5}}
-        },
+        "colours": {"steered": _moved("(no type)", colours, 5)},
+    }
+
+
+def _moved(kind: str, matrix: dict[str, dict[str, int]], changed: int) -> dict[str, Any]:
+    rates = {
+        was: {
+            "n": sum(row.values()),
+            "after": {now: wilson(n, sum(row.values())).to_dict() for now, n in row.items()},
+            "none": wilson(0, sum(row.values())).to_dict(),
+        }
+        for was, row in matrix.items()
+    }
+    return {
+        "transitions": {kind: matrix},
+        "changed": {kind: changed},
+        "rates": {kind: rates},
     }
 
 

@@ -19,10 +19,11 @@ from shiftlens.reporting.diff_labels import (
     reasons,
     short_names,
 )
-from shiftlens.reporting.diff_summary import WHAT_TO_DO, diff_findings, percent_bounds
+from shiftlens.reporting.diff_summary import WHAT_TO_DO, diff_findings
 from shiftlens.reporting.diff_views import answer_views, axis_of, ranked_views
 from shiftlens.reporting.diff_where import layer_chart, module_parts, role_part, share_bars
 from shiftlens.reporting.images import Pictures
+from shiftlens.reporting.numbers import percent_bounds
 
 
 @pytest.fixture

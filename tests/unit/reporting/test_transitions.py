@@ -1,5 +1,6 @@
 """Which answer became which: nothing is lost, and what is hidden is said."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ import pytest
 from tests.unit.reporting.builders import build_report
 
 from shiftlens.core.errors import DataError
+from shiftlens.core.intervals import wilson
 from shiftlens.reporting.html import write_report
+from shiftlens.reporting.numbers import percent_bounds
 from shiftlens.reporting.transitions import Transitions, transitions_of
 
 _HOSTILE = (
@@ -47,6 +50,51 @@ def test_rows_and_columns_add_up_and_what_was_meant_is_framed() -> None:
     ]
     assert table.said == "9 of 15 changed"
     assert table.rows[0].cells[1].text == "“yes” → “no”: 9 of 10 (90\u202f%), as was meant"
+
+
+def test_cells_have_the_intervals_of_the_document_also_where_nothing_is(tmp_path: Path) -> None:
+    data = build_report(tmp_path)
+    tables = transitions_of(data["steering"]["yes-to-no"])
+    rates = data["steering"]["yes-to-no"]["changes"]["yes-no"]["steered"]["rates"]["yes/no"]
+    yes = next(one for one in tables if one.arm == "steered").rows[0]
+    assert [cell.interval for cell in yes.cells] == [
+        percent_bounds(rates["yes"]["after"][now]) for now in ("yes", "no")
+    ]
+    matrix = {"refused": {"answered": 22}, "answered": {"refused": 1}}
+    one: dict[str, Any] = {"transitions": {"k": matrix}, "rates": {"k": _refused()}}
+    (table,) = transitions_of({"changes": {"d": {"gated": one}}})
+    assert table.has_intervals
+    gone = table.rows[1]
+    assert gone.head.text == "refused"
+    assert [cell.interval for cell in gone.cells] == ["[85, 100]", ""]
+    assert gone.cells[1].text == "“refused” → “refused”: 0 of 22 (0\u202f%, 95\xa0% [0, 15])"
+    # The twin: a document without them says so.
+    del one["rates"]
+    assert not transitions_of({"changes": {"d": {"gated": one}}})[0].has_intervals
+
+
+def _refused() -> dict[str, Any]:
+    after = {"answered": wilson(22, 22).to_dict()}
+    return {"refused": {"n": 22, "after": after, "none": wilson(0, 22).to_dict()}}
+
+
+def test_every_interval_on_the_page_is_in_its_document(tmp_path: Path) -> None:
+    page = write_report(build_report(tmp_path), tmp_path / "r.html", image_root=tmp_path)
+    text = page.read_text("utf-8")
+    (embedded,) = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', text)
+    data = json.loads(embedded)
+    allowed = {
+        percent_bounds(one)
+        for arms in data["steering"]["yes-to-no"]["changes"].values()
+        for arm in arms.values()
+        for rows in arm["rates"].values()
+        for row in rows.values()
+        for one in row["after"].values()
+    }
+    shown = re.findall(r'<span class="interval">(.*?)</span>', text)
+    assert len(shown) >= 10
+    assert set(shown) <= allowed
+    assert "in brackets their 95&nbsp;% intervals" in text
 
 
 def test_one_answer_of_many_still_has_a_colour() -> None:
@@ -132,6 +180,11 @@ def test_the_page_shows_tables_and_the_front(tmp_path: Path) -> None:
         ("changes", {"d": {"a": {"transitions": {"k": []}}}}, r"transitions\.k is not an object"),
         ("changes", {"d": {"a": {"transitions": {"k": {"yes": {"no": -1}}}}}}, "holds no counts"),
         ("changes", {"d": {"a": {"transitions": {"k": {"yes": {"no": True}}}}}}, "holds no counts"),
+        (
+            "changes",
+            {"d": {"a": {"transitions": {}, "rates": {"k": {"yes": {"after": {}}}}}}},
+            r"rates\.k\.yes lacks 'none'",
+        ),
         ("chosen", 9, "names cells or a cost that it does not have"),
         ("fronts", {"accuracy": [0, -1]}, "names cells or a cost that it does not have"),
         ("against", "nothing", "names cells or a cost that it does not have"),

@@ -193,19 +193,26 @@ def transitions(before: Sequence[str], after: Sequence[str], *, top: int = 10) -
     Raises:
         SteeringError: there are no answers, not equally many, or ``top`` is below 1.
     """
+    matrix: Transitions = {}
+    pairs = Counter(zip(*named(before, after, top=top), strict=True))
+    for (was, now), count in pairs.most_common():
+        matrix.setdefault(was, {})[now] = count
+    return matrix
+
+
+def named(
+    before: Sequence[str], after: Sequence[str], *, top: int = 10
+) -> tuple[list[str], list[str]]:
+    """Answers as a transition matrix of ``top`` answers calls them; see ``transitions``."""
     _paired(before, after)
     if top < 1:
         raise SteeringError(f"a transition matrix of {top} answers", allowed="1 or more")
     old, new = list(map(normalised, before)), list(map(normalised, after))
     kept = {answer for answer, _ in Counter(old + new).most_common(top)}
-    pairs = Counter(
-        (was if was in kept else OTHER, now if now in kept else OTHER)
-        for was, now in zip(old, new, strict=True)
+    first, second = (
+        [answer if answer in kept else OTHER for answer in answers] for answers in (old, new)
     )
-    matrix: Transitions = {}
-    for (was, now), count in pairs.most_common():
-        matrix.setdefault(was, {})[now] = count
-    return matrix
+    return first, second
 
 
 def transitions_by_type(

@@ -6,6 +6,7 @@ from typing import Any
 
 from shiftlens.core.errors import SteeringError
 from shiftlens.data.sample import Sample, Samples
+from shiftlens.steering.measures.rates import rates_by_kind
 from shiftlens.steering.measures.vqa import (
     NO_TYPE,
     Question,
@@ -76,7 +77,7 @@ class VQATask(Task):
     def details(
         self, samples: Sequence[Sample], before: Sequence[str], after: Sequence[str]
     ) -> dict[str, Any]:
-        """Accuracy by type of answer, answer counts, and the transition matrix."""
+        """Accuracy by type of answer, answer counts, and the transition matrix with its rates."""
         questions = [Question.of(sample.labels, sample.id) for sample in samples]
         accuracy = vqa_accuracy(after, questions)
         kinds = [question.kind or NO_TYPE for question in questions]
@@ -85,6 +86,7 @@ class VQATask(Task):
             "accuracy_by_type": {k: v.to_dict() for k, v in accuracy.by_type.items()},
             "counts": dict(sorted(counts(after).items(), key=lambda pair: -pair[1])[:20]),
             "transitions": transitions_by_type(before, after, kinds),
+            "rates": rates_by_kind(kinds, before, after, samples, answers=10),
         }
         if self.source:
             change = net_change(before, after, self.source, self.target)

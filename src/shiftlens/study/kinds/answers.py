@@ -191,6 +191,7 @@ def _off_target(
 
 def _changes(judged: Judged, spec: AnswersSpec) -> dict[str, Any]:
     """For each arm how answer counts changed, and which answers became which, by answer type."""
+    from shiftlens.steering.measures.rates import rates_by_kind
     from shiftlens.steering.measures.vqa import (
         counts,
         net_change,
@@ -217,6 +218,7 @@ def _changes(judged: Judged, spec: AnswersSpec) -> dict[str, Any]:
                 if by
             },
             "transitions": transitions_by_type(before, after, kinds),
+            "rates": rates_by_kind(kinds, before, after, judged.samples, answers=10),
             "changed": changed(kinds, list(map(normalised, before)), list(map(normalised, after))),
         }
     return found
