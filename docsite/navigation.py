@@ -12,6 +12,7 @@ _TUTORIALS = (
     "tutorials/debias",
     "tutorials/safety-with-gates",
     "tutorials/your-own-model",
+    "tutorials/cluster",
     "tutorials/check-in-ci",
 )
 _HOW_TO = (
