@@ -304,7 +304,7 @@ _REFUSED: list[tuple[str, Callable[[Model], Any], str]] = [
         lambda _: Intervention(build_vector(), 0.5, "all", operator=Ablate(), layers=_ALL),
         "strength 0.5",
     ),
-    ("strength 0", lambda _: Intervention(build_vector(), 0.0, "all"), "nothing to bake"),
+    ("strength 0", lambda _: Intervention(build_vector(), 0.0, "all"), "nothing to export"),
     (
         "ablation and more",
         lambda _: [
@@ -324,7 +324,7 @@ def test_what_weights_cannot_do_is_refused(
 ) -> None:
     with pytest.raises(ExportError, match=reason) as caught:
         export(make(tiny), "baked", tmp_path / "baked", model=tiny)
-    assert caught.value.remedy or caught.value.allowed or "nothing to bake" in str(caught.value)
+    assert caught.value.remedy or caught.value.allowed or "nothing to export" in str(caught.value)
 
 
 def test_a_layer_that_does_not_exist_is_refused(tiny: Model, tmp_path: Path) -> None:

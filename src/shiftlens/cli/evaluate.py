@@ -10,7 +10,14 @@ import typer
 
 from shiftlens.cli.data_options import ColumnsOption, WhereOption, rows_option
 from shiftlens.cli.no_images import NoImages, as_named
-from shiftlens.cli.steering_options import layer_numbers, layers_of, named_sources, setting
+from shiftlens.cli.steering_options import (
+    LayersOption,
+    OperatorOption,
+    ScopeOption,
+    named_sources,
+    setting,
+    typed_layers,
+)
 from shiftlens.cli.terminal import print_json, progress
 
 if TYPE_CHECKING:
@@ -47,16 +54,12 @@ def evaluate(
             "--vector", "-v", help="A saved steering, vector or edit; several act at once."
         ),
     ] = None,
-    strength: Annotated[float, typer.Option(help="How much of it; 1 is the whole vector.")] = 1.0,
-    scope: Annotated[
-        str, typer.Option(help="Positions: response, all, prompt, image:0, words:dog, ...")
-    ] = "response",
-    operator: Annotated[
-        str, typer.Option(help="add, add-keeping-norm, ablate, move-to:TARGET.")
-    ] = "add",
-    layers: Annotated[
-        str, typer.Option(help="Blocks to steer after: 3,4 or all; the vector's own.")
-    ] = "",
+    strength: Annotated[
+        float | None, typer.Option(help="How much of it; 1 (unless given) is the whole vector.")
+    ] = None,
+    scope: ScopeOption = None,
+    operator: OperatorOption = None,
+    layers: LayersOption = None,
     gate: Annotated[
         list[str] | None,
         typer.Option(help="says:WORDS, end, prompt:WORDS, probe:FILE, not:...; all must be open."),
@@ -105,8 +108,16 @@ def evaluate(
     Example: shiftlens evaluate world:base world:yesno --set source=yes --set target=no -v runs/best
     """
     # These find mistakes before anything is read or loaded.
-    layer_numbers(layers)
+    given: dict[str, Any] = {
+        "strength": 1.0 if strength is None else strength,
+        "scope": scope,
+        "operator": operator,
+        "layers": typed_layers(layers),
+        "gates": gate or (),
+    }
     _check(n, controls, vector, instruction, tuned)
+    if not vector:
+        _require_no_settings(strength, scope, operator, layers, gate)
     judged = _tasks(data, task, settings or (), off_target or ())
     rows = rows_option(where, columns)
     if dry_run:
@@ -119,8 +130,10 @@ def evaluate(
     from shiftlens.cli.diff_inputs import samples_of
     from shiftlens.steering.evaluating import Trial
     from shiftlens.steering.evaluating import evaluate as run
-    from shiftlens.steering.reading import read_interventions
+    from shiftlens.steering.reading import read_interventions, require_files
 
+    if vector:
+        require_files(vector, **given)
     # What is asked of one table need not be true of the others.
     first = partial(samples_of, prompt=prompt, rows=rows)
     others = partial(samples_of, prompt=None)
@@ -134,19 +147,7 @@ def evaluate(
             for at, one in enumerate(trials, start=1)
         ]
     loaded, other = _load(model, tuned, adapter, device, dtype)
-    wanted = (
-        read_interventions(
-            loaded,
-            vector,
-            strength=strength,
-            scope=scope,
-            operator=operator,
-            layers=layers_of(layers, loaded),
-            gates=gate or (),
-        )
-        if vector
-        else []
-    )
+    wanted = read_interventions(loaded, vector, **given) if vector else []
     found = run(
         loaded,
         trials,
@@ -181,6 +182,17 @@ def _check(
             "nothing to evaluate: a vector, an instruction, or a fine-tuned model",
             param_hint="--vector, --instruction, --tuned",
         )
+
+
+def _require_no_settings(*given: object) -> None:
+    """Refuse options that say how a vector acts, where there is none."""
+    names = ("--strength", "--scope", "--operator", "--layers", "--gate")
+    for name, value in zip(names, given, strict=True):
+        if value is not None:
+            raise typer.BadParameter(
+                "it says how a vector acts, and there is none: name one with --vector",
+                param_hint=name,
+            )
 
 
 def _tasks(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shiftlens.cli.steering_options import layer_numbers
+from shiftlens.cli.steering_options import LayersOption, OperatorOption, typed_layers
 from shiftlens.cli.terminal import console, print_json
 
 if TYPE_CHECKING:
@@ -37,14 +37,11 @@ def export(
         float, typer.Option(help="How much of it; multiplies the strengths of a steering.")
     ] = 1.0,
     scope: Annotated[
-        str, typer.Option(help="Positions of bare vectors; most engines know all of them only.")
-    ] = "all",
-    operator: Annotated[
-        str, typer.Option(help="Of bare vectors: add, add-keeping-norm, ablate, move-to:TARGET.")
-    ] = "add",
-    layers: Annotated[
-        str, typer.Option(help="Of bare vectors: blocks to steer after, 3,4; the vector's own.")
-    ] = "",
+        str | None,
+        typer.Option(help="Positions of bare vectors: all (unless given), which engines know."),
+    ] = None,
+    operator: OperatorOption = None,
+    layers: LayersOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print files and notes.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
     dry_run: Annotated[
@@ -59,15 +56,20 @@ def export(
     """
     if adapter and not model:
         raise typer.BadParameter("an adapter is of a model: name it", param_hint="--model")
-    chosen = layer_numbers(layers)
+    chosen = typed_layers(layers)
     from shiftlens.steering.exporting import Subject
     from shiftlens.steering.exporting.export import carry_out, plan_export
     from shiftlens.steering.reading import read_steering
 
-    steering = read_steering(
-        vector, strength=strength, scope=scope, operator=operator, layers=chosen or ()
-    )
     subject = None if model is None else Subject(model, adapter)
+    steering = read_steering(
+        vector,
+        strength=strength,
+        scope=scope,
+        operator=operator,
+        layers=chosen,
+        count=None if subject is None else subject.count,
+    )
     target, plan = plan_export(steering, to, model=subject)
     files = plan.files if dry_run else carry_out(target, plan, out).files
     if as_json:

@@ -28,15 +28,22 @@ def bring_in(
         str | None, typer.Option(help="Whose states they are, on your word: a directory or an id.")
     ] = None,
     adapter: Annotated[str | None, typer.Option(help="An adapter that was on in it.")] = None,
-    words: Annotated[str, typer.Option(help="The token of interest; the file hides it: dog.")] = "",
+    words: Annotated[
+        str | None, typer.Option(help="The token of interest; the file hides it: dog.")
+    ] = None,
     module: Annotated[
         str | None, typer.Option(help="The module whose states are kept; all blocks otherwise.")
     ] = None,
     positions: Annotated[
-        str, typer.Option(help="Of several tokens a sample: a state of each, or their mean.")
-    ] = "each",
+        str | None,
+        typer.Option(
+            help="Of several tokens a sample: each (unless given) a state, or their mean."
+        ),
+    ] = None,
     prompt: Annotated[str | None, typer.Option(help="What was asked.")] = None,
-    response: Annotated[str, typer.Option(help="Whose text it was: own, or given.")] = "own",
+    response: Annotated[
+        str | None, typer.Option(help="Whose text it was: own (unless given), or given.")
+    ] = None,
     images: Annotated[
         Path | None, typer.Option(help="The folder that holds the pictures on this machine.")
     ] = None,
@@ -61,7 +68,7 @@ def bring_in(
         ("--positions", positions, ("each", "mean")),
         ("--response", response, ("own", "given")),
     ):
-        if value not in known:
+        if value is not None and value not in known:
             raise typer.BadParameter(f"{value!r} is none of {', '.join(known)}", param_hint=name)
     if adapter and not model:
         raise typer.BadParameter("an adapter is of a model: name it", param_hint="--model")
@@ -76,8 +83,8 @@ def bring_in(
 
     chosen: dict[str, Any] = {
         "module": module,
-        "positions": positions,
-        "words": tuple(listed(words)),
+        "positions": positions or "each",
+        "words": tuple(listed(words or "")),
     }
     if dry_run:
         _print_cost(planned_import(file, **chosen), as_json=as_json)
@@ -89,7 +96,7 @@ def bring_in(
         model=model,
         adapter=adapter,
         prompt=prompt,
-        response=response,
+        response=response or "own",
         images=images,
         keep_names=not no_images,
         progress=progress(quiet=quiet or as_json),
@@ -107,9 +114,8 @@ def bring_in(
 def _require_no_settings_of_stores(*given: object) -> None:
     """Refuse options that say something about states: a control vector has none."""
     names = ("--words", "--module", "--positions", "--prompt", "--response", "--images")
-    usual = ("", None, "each", None, "own", None)
-    for name, value, default in zip(names, given, usual, strict=True):
-        if value != default:
+    for name, value in zip(names, given, strict=True):
+        if value is not None:
             raise typer.BadParameter("a control vector has no states", param_hint=name)
 
 

@@ -64,8 +64,11 @@ def search(
     layers: Annotated[str, typer.Option(help="0,2,4 or all; the vectors' own with --vector.")] = "",
     strengths: Annotated[str, typer.Option(help="How much of the direction.")] = _STRENGTHS,
     operators: Annotated[
-        str, typer.Option(help="add, add-keeping-norm, ablate, move-to:TARGET.")
-    ] = "add",
+        str | None,
+        typer.Option(
+            help="Of vectors: add (unless given), add-keeping-norm, ablate, move-to:TARGET."
+        ),
+    ] = None,
     scope: Annotated[
         list[str] | None, typer.Option(help="Positions: response, all, image, ...; repeatable.")
     ] = None,
@@ -126,7 +129,7 @@ def search(
     rows = rows_option(where, columns)
     axes: dict[str, Any] = {
         "strengths": _numbers(strengths, "--strengths"),
-        "operators": listed(operators),
+        "operators": ["add"] if operators is None else listed(operators),
         "scopes": scope or ["response"],
         "gates": [UNGATED, *(gate or ())],
     }
@@ -152,6 +155,8 @@ def search(
     loaded = load_model(model, adapter=adapter, device=device, dtype=dtype)
     if vector:
         directions, chosen = _read(vector, layers_of(layers, loaded))
+        if operators is not None:
+            _require_vectors(directions)
     else:
         fit, samples = samples.split(1 / _WHOLE, 1 - 1 / _WHOLE, seed=seed)
         chosen = layers_of(layers, loaded) or list(range(loaded.address.n_layers))
@@ -262,6 +267,18 @@ def _read(paths: Sequence[str], layers: Sequence[int]) -> "tuple[dict[int, Direc
             )
         found[one.layer] = one
     return found, list(layers) or sorted(found)
+
+
+def _require_vectors(directions: "dict[int, Direction]") -> None:
+    """Refuse operators beside an affine edit, which brings its own."""
+    from shiftlens.concepts.vectors import SteeringVector
+
+    for one in directions.values():
+        if not isinstance(one, SteeringVector):
+            raise typer.BadParameter(
+                f"{one.name!r} is an affine edit and brings its own operation",
+                param_hint="--operators",
+            )
 
 
 def _fit(

@@ -5,7 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from shiftlens.cli.steering_options import layer_numbers, layers_of
+from shiftlens.cli.steering_options import (
+    LayersOption,
+    OperatorOption,
+    ScopeOption,
+    typed_layers,
+)
 from shiftlens.cli.terminal import console, print_json
 
 
@@ -23,15 +28,9 @@ def steer(
     ],
     image: Annotated[Path | None, typer.Option("--image", "-i", help="The picture.")] = None,
     strength: Annotated[float, typer.Option(help="How much of it; 1 is the whole vector.")] = 1.0,
-    scope: Annotated[
-        str, typer.Option(help="Positions: response, all, prompt, image:0, words:dog, ...")
-    ] = "response",
-    operator: Annotated[
-        str, typer.Option(help="add, add-keeping-norm, ablate, move-to:TARGET.")
-    ] = "add",
-    layers: Annotated[
-        str, typer.Option(help="Blocks to steer after: 3,4 or all; the vector's own.")
-    ] = "",
+    scope: ScopeOption = None,
+    operator: OperatorOption = None,
+    layers: LayersOption = None,
     gate: Annotated[
         list[str] | None,
         typer.Option(help="says:WORDS, end, prompt:WORDS, probe:FILE, not:...; all must be open."),
@@ -50,21 +49,20 @@ def steer(
 
     Example: shiftlens steer world:base "Is there a dog?" -i dog.png -v demo/steering/answer/vector
     """
-    layer_numbers(layers)  # finds a mistake before anything is loaded
+    given: dict[str, Any] = {
+        "strength": strength,
+        "scope": scope,
+        "operator": operator,
+        "layers": typed_layers(layers),
+        "gates": gate or (),
+    }
     from shiftlens.models.loading import load_model
     from shiftlens.steering.applying import steer as steering
-    from shiftlens.steering.reading import read_interventions
+    from shiftlens.steering.reading import read_interventions, require_files
 
+    require_files(vector, **given)  # finds a mistake before anything is loaded
     asked = load_model(model, adapter=adapter, device=device, dtype=dtype)
-    wanted = read_interventions(
-        asked,
-        vector,
-        strength=strength,
-        scope=scope,
-        operator=operator,
-        layers=layers_of(layers, asked),
-        gates=gate or (),
-    )
+    wanted = read_interventions(asked, vector, **given)
     options: dict[str, Any] = {"max_new_tokens": max_new_tokens}
     before = asked.generate(image, prompt, **options)
     with steering(asked, wanted, first_token_kl=kl) as receipt:

@@ -3,12 +3,29 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from shiftlens.models.model import Model
+
+ScopeOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Positions of bare vectors: response (unless given), all, prompt, image:0, ..."
+    ),
+]
+OperatorOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Of bare vectors: add (unless given), add-keeping-norm, ablate, move-to:TARGET."
+    ),
+]
+LayersOption = Annotated[
+    str | None,
+    typer.Option(help="Of bare vectors: blocks to steer after, 3,4 or all; the vector's own."),
+]
 
 
 def listed(text: str) -> list[str]:
@@ -30,6 +47,17 @@ def layer_numbers(text: str) -> list[int] | None:
         raise typer.BadParameter(
             f"{text!r} is no list of layers", param_hint="--layers 0,2,4 or --layers all"
         ) from error
+
+
+def typed_layers(text: str | None) -> Sequence[int] | Literal["all"] | None:
+    """The layers that were named, ``all``, or ``None`` where nobody named any.
+
+    Raises:
+        BadParameter: something is no whole number.
+    """
+    if text is None or not text.strip():
+        return None
+    return "all" if text.strip() == "all" else layer_numbers(text)
 
 
 def layers_of(text: str, model: "Model") -> list[int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from shiftlens.core.errors import ExportError, MismatchError
 from shiftlens.core.manifest import disk_guard
 from shiftlens.models.claims import require_known
+from shiftlens.steering.exporting.refusing import require_sound
 from shiftlens.steering.exporting.subject import Subject
 from shiftlens.steering.exporting.target import Exported, Plan, Target, find_target
 from shiftlens.steering.intervening import Intervention
@@ -41,7 +42,8 @@ def export(
         the files, and notes for whoever uses them.
 
     Raises:
-        ExportError: an unknown target, or something that it cannot express.
+        ExportError: an unknown target, something that it cannot express, or nothing to export.
+        SteeringError: a strength that is no number, layers that are there twice.
         MismatchError: vectors of another model.
         MachineError: the disk is full.
     """
@@ -71,7 +73,8 @@ def plan_export(
     """What ``export`` would write; the same refusals, and nothing is written.
 
     Raises:
-        ExportError: an unknown target, or something that it cannot express.
+        ExportError: an unknown target, something that it cannot express, or nothing to export.
+        SteeringError: a strength that is no number, layers that are there twice.
         MismatchError: vectors of another model.
     """
     target, steering = find_target(to), as_steering(what, scope="all")
@@ -81,8 +84,9 @@ def plan_export(
             f"the target {target.name!r} needs the model that it is for",
             remedy="name it: --model DIRECTORY, or model=... in Python",
         )
-    if subject is not None:
-        for one in steering.interventions:
+    for one in steering.interventions:
+        require_sound(one)
+        if subject is not None:
             require_model(one, subject)
     return target, target.plan(steering, subject)
 

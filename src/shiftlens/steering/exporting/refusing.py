@@ -1,11 +1,13 @@
 """What formats of engines cannot express, refused in the same words by every target."""
 
+import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from shiftlens.concepts.vectors import SteeringVector
-from shiftlens.core.errors import ExportError
+from shiftlens.core.errors import ExportError, SteeringError
 from shiftlens.steering.exporting.subject import Subject
 from shiftlens.steering.intervening import Intervention
 from shiftlens.steering.keeping.steering import Steering
@@ -14,6 +16,28 @@ from shiftlens.steering.scopes import read_scope
 
 HOOKS = "steer with hooks: shiftlens.steer(model, steering), or --vector FILE"
 """What can express everything."""
+
+
+def require_sound(one: Intervention) -> None:
+    """Refuse what would steer nothing, or with numbers that are none, whatever the engine.
+
+    Raises:
+        SteeringError: a strength that is no finite number; an operator beside an affine edit.
+        ExportError: strength 0, or a vector of length 0.
+    """
+    vector = one.vector
+    if not isinstance(one.strength, int | float) or not math.isfinite(one.strength):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SteeringError(f"strength {one.strength!r} is not a finite number")
+    if one.strength == 0:
+        raise ExportError(f"{vector.name!r} has strength 0: there is nothing to export")
+    if isinstance(vector, SteeringVector):
+        if vector.norm == 0:
+            raise ExportError(f"{vector.name!r} has length 0: there is nothing to export")
+    elif one.operator is not None:
+        raise SteeringError(
+            f"{vector.name!r} is an affine edit and brings its own operation",
+            remedy=f"leave the operator {one.operator.name} out",
+        )
 
 
 def require_no_gate(one: Intervention, target: str) -> None:
@@ -98,18 +122,23 @@ def layers_of(one: Intervention, subject: Subject | None) -> tuple[int, ...]:
     Raises:
         ExportError: one that is counted from the end, and no model says how many there are.
         SiteError: a block that the model does not have.
+        SteeringError: no block, or one twice.
     """
-    layers = (one.vector.layer,) if one.layers is None else one.layers
+    layers = (one.vector.layer,) if one.layers is None else tuple(one.layers)
     if subject is not None:
         address = subject.claim.address
-        return tuple(address.layer(layer, subject.name) for layer in layers)
+        layers = tuple(address.layer(layer, subject.name) for layer in layers)
+    if not layers or len(set(layers)) < len(layers):
+        raise SteeringError(
+            f"layers {one.layers} of {one.vector.name!r}", allowed="one or more, each once"
+        )
     if any(layer < 0 for layer in layers):
         raise ExportError(
             f"{one.vector.name!r} is applied after the blocks {layers}, counted from the end",
             allowed="blocks counted from 0",
             remedy="or name the model, which says how many there are: --model DIRECTORY",
         )
-    return tuple(layers)
+    return layers
 
 
 def additions(steering: Steering, target: str, subject: Subject | None) -> dict[int, Tensor]:
@@ -129,7 +158,23 @@ def additions(steering: Steering, target: str, subject: Subject | None) -> dict[
             # Wide, so that many small parts lose nothing before they are rounded once.
             added = vector.direction.double() * one.strength
             found[layer] = found[layer] + added if layer in found else added
-    return {layer: found[layer].float() for layer in sorted(found)}
+    return {layer: _rounded(found[layer], layer) for layer in sorted(found)}
+
+
+def _rounded(added: Tensor, layer: int) -> Tensor:
+    """In float32.
+
+    Raises:
+        ExportError: it holds what no float32 does.
+    """
+    narrow = added.float()
+    if not bool(torch.isfinite(narrow).all()):
+        raise ExportError(
+            f"what is added after block {layer} is {float(added.norm()):.3g} long: no float32 "
+            "holds",
+            remedy="choose a smaller strength",
+        )
+    return narrow
 
 
 def _require_one_width(steering: Steering, target: str) -> None:

@@ -5,7 +5,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shiftlens.core.errors import SteeringError
 from shiftlens.models.claims import Claim, claim
+from shiftlens.models.towers import Tower, modules_of
 
 if TYPE_CHECKING:
     from shiftlens.models.model import Model
@@ -40,6 +42,21 @@ class Subject:
         if self.loaded is not None:
             return Claim(self.loaded.identity, self.loaded.address)
         return claim(self.name, self.adapter)
+
+    def count(self, tower: Tower) -> int:
+        """How many blocks a tower has.
+
+        Raises:
+            SteeringError: it is not the language model, whose blocks alone are known unloaded.
+        """
+        if self.loaded is not None:
+            return len(modules_of(self.loaded, tower))
+        if tower == "language":
+            return self.claim.address.n_layers
+        raise SteeringError(
+            f"how many layers the {tower} of {self.name} has is not known before it is loaded",
+            allowed="layers by their numbers, counted from 0",
+        )
 
     @cached_property
     def directory(self) -> Path:

@@ -88,8 +88,6 @@ def sort(steering: Steering, model: Model) -> Recipe:
     for given in steering.interventions:
         require_no_gate(given, _NAME)
         one = _everywhere(given)
-        if one.strength == 0:
-            raise ExportError(f"{one.vector.name!r} has strength 0: there is nothing to bake")
         if one.tower == "projector":
             affine_of(one)
             projected.append(one)
