@@ -24,12 +24,14 @@ def _blocks(kind: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_its_shares_make_one_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_shares_make_whole_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (block,) = _blocks("sh")
-    for line in block.splitlines():
-        assert run_app(shlex.split(line)[1:]) == 0
-    assert ActivationStore.open("runs/people").complete
+    for block in _blocks("sh"):
+        for line in block.splitlines():
+            assert run_app(shlex.split(line)[1:]) == 0
+    stores = sorted(path.parent for path in Path("runs").glob("*/manifest.json"))
+    assert [path.name for path in stores] == ["people", "small-parts"]
+    assert all(ActivationStore.open(path).complete for path in stores)
 
 
 def test_every_option_that_it_names_exists() -> None:
