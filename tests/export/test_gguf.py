@@ -8,7 +8,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
-from tests.builders import build_vector
+from tests.builders import build_llava, build_vector
 from tests.export.makers import edit, everything, probe
 from tests.export.test_steering import logits
 
@@ -119,6 +119,47 @@ def test_a_model_with_deepstack_is_refused(tmp_path: Path) -> None:
     object.__setattr__(subject, "claim", Claim(None, Address("x", 4, 32, None, "y")))
     with pytest.raises(ExportError, match="deepstack"):
         sl.export(build_vector(), "gguf", tmp_path, model=subject)
+
+
+def test_a_model_without_its_weights_is_told_apart_from_one_that_was_checked(
+    tiny_path: Path, tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for file in tiny_path.iterdir():
+        if file.suffix != ".safetensors":
+            (bare / file.name).write_bytes(file.read_bytes())
+    for path, told in ((tiny_path, False), (bare, True)):
+        notes = sl.export(build_vector(), "gguf", tmp_path / "out", model=path).notes
+        assert ("not at hand" in " ".join(notes)) is told
+
+
+def test_a_file_of_ours_is_not_taken_for_another_models(
+    tiny: Model, tiny_path: Path, tmp_path: Path
+) -> None:
+    identity = {"model": tiny.name, **tiny.identity}
+    vector = build_vector(layer=2, provenance={"model": identity})
+    (made,) = sl.export(vector, "gguf", tmp_path / "ours").files
+    other = build_llava(tmp_path / "other", seed=5)
+    with pytest.raises(MismatchError, match="come from other weights than those of"):
+        read_gguf(made, model=Subject(str(other)))
+    assert read_gguf(made, model=Subject(str(tiny_path))).interventions
+    # Twin: a file that says nothing is anybody's, on the user's word.
+    (silent,) = sl.export(build_vector(layer=2), "gguf", tmp_path / "silent").files
+    assert read_gguf(silent, model=Subject(str(other))).interventions
+
+
+def test_what_a_file_of_ours_says_of_its_model_is_held_to_its_kind(tmp_path: Path) -> None:
+    """It was once believed, and made a steering that nothing could read."""
+    writer = gguf.GGUFWriter(tmp_path / "x.gguf", "controlvector")
+    writer.add_string("controlvector.shiftlens", '{"vectors": [{"model": {"weights": 5}}]}')
+    writer.add_tensor("direction.1", np.ones(8, dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(StoreError, match="fingerprint of a model"):
+        read_gguf(tmp_path / "x.gguf")
 
 
 def test_there_and_back(tiny: Model, tmp_path: Path) -> None:

@@ -282,12 +282,40 @@ def test_parts_of_the_wrong_kind_are_refused(change: Any, message: str, tmp_path
 
 
 def test_gates_nested_without_end_are_refused(tmp_path: Path) -> None:
-    gate = probe()
-    for _ in range(20):
-        gate = ~gate
+    gate = PromptSays(("dog",))
     sl.Steering((Intervention(build_vector(), gate=gate),)).save(tmp_path / "a")
+    head, arrays = parts_of(tmp_path / "a")
+    told = head["data"]["interventions"][0]
+    for _ in range(20):
+        told["gate"] = {"gate": "not", "of": told["gate"]}
+    forged(tmp_path / "b", head, arrays)
     with pytest.raises(StoreError, match="more than 16 deep"):
-        sl.Steering.load(tmp_path / "a")
+        sl.Steering.load(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("parts", "fields", "message"),
+    [
+        ((Intervention(build_vector(), float("nan")),), {}, "finite number"),
+        ((Intervention(build_vector(), layers=(1, 1)),), {}, "each once|the layers"),
+        ((Intervention(build_vector(), layers=()),), {}, "the layers"),
+        ((Intervention(edit(), operator=Ablate()),), {}, "beside an affine edit"),
+        ((Intervention(build_vector()),) * 1001, {}, "1001 interventions"),
+        ((Intervention(build_vector()),), {"name": "a\x1b[2J"}, "control characters"),
+        ((Intervention(build_vector()),), {"description": "x" * 100_001}, "letters"),
+        ((Intervention(build_vector()),), {"provenance": {"by": object()}}, "serializable"),
+        ((Intervention(build_vector()),), {"provenance": {"by": "\ud800"}}, "surrogates"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_what_could_not_be_read_again_is_not_written(
+    parts: Any, fields: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ExportError, match=message) as caught:
+        sl.Steering(parts, **fields).save(tmp_path / "a")
+    assert "could not be read again" in str(caught.value)
+    assert len(str(caught.value)) < 600
+    assert not list(tmp_path.iterdir())
 
 
 def test_concepts_of_a_gate_are_held_to_their_kind(tmp_path: Path) -> None:

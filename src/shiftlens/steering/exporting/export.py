@@ -1,6 +1,7 @@
 """``export``: a steering in the format of another engine."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from shiftlens.steering.keeping.steering import Source, as_steering
 
 if TYPE_CHECKING:
     from shiftlens.models.model import Model
+
+_UNSEEN = "the weights of {} are not at hand: whether the vectors come from them was not checked"
 
 
 def export(
@@ -88,7 +91,10 @@ def plan_export(
         require_sound(one)
         if subject is not None:
             require_model(one, subject)
-    return target, target.plan(steering, subject)
+    plan = target.plan(steering, subject)
+    if subject is not None and subject.claim.identity is None:
+        plan = replace(plan, notes=(*plan.notes, _UNSEEN.format(subject.name)))
+    return target, plan
 
 
 def require_model(one: Intervention, subject: Subject) -> None:

@@ -60,7 +60,10 @@ class Gguf(Target):
 def _notes(added: Mapping[int, Tensor], subject: Subject | None) -> tuple[str, ...]:
     blocks = ", ".join(map(str, added))
     unchecked = (
-        ("no model was named: whether it is one with deepstack was told by the vectors alone",)
+        (
+            "no model was named: that it has these blocks was not checked, and whether it is one "
+            "with deepstack was told by the vectors alone",
+        )
         if subject is None
         else ()
     )

@@ -10,13 +10,13 @@ import torch
 
 from shiftlens.activations.selections.response import LastPrompt
 from shiftlens.activations.site import Site
-from shiftlens.concepts.files import refusing
+from shiftlens.concepts.files import provenance_of, refusing
 from shiftlens.concepts.vectors import SteeringVector
 from shiftlens.core.errors import MismatchError, StoreError
 from shiftlens.core.fields import Fields
 from shiftlens.core.manifest import sha256_file
 from shiftlens.core.strict_json import parse_strict, shown
-from shiftlens.models.claims import unknown_identity
+from shiftlens.models.claims import is_unknown, unknown_identity
 from shiftlens.steering.exporting.gguf import ARCHITECTURE, OWN
 from shiftlens.steering.exporting.gguf_file import GgufFile, floats, read_head
 from shiftlens.steering.exporting.subject import Subject
@@ -33,8 +33,9 @@ def read_gguf(path: str | Path, *, model: Subject | None = None) -> Steering:
 
     Args:
         path: of the ``.gguf`` file.
-        model: whose vectors they are, on your word. Without it, what a file of ours says counts;
-            vectors of an unknown model can be looked at and exported, and steer none.
+        model: whose vectors they are, on your word; of a file of ours, which says whose they are,
+            it must be that one. Without it, what a file of ours says counts; vectors of an unknown
+            model can be looked at and exported, and steer none.
 
     Returns:
         the steering; its ``provenance`` names the file's SHA-256 and model hint.
@@ -42,7 +43,8 @@ def read_gguf(path: str | Path, *, model: Subject | None = None) -> Steering:
     Raises:
         StoreError: no GGUF, damaged, another kind of GGUF (a model), tensors that are not float32
             directions of one width.
-        MismatchError: the model has another width, or too few blocks.
+        MismatchError: the model has another width, too few blocks, or other weights than the file
+            says.
     """
     with refusing(str(path)):
         return _read(Path(path), model)
@@ -58,7 +60,12 @@ def _read(place: Path, model: Subject | None) -> Steering:
         )
     blocks = _blocks(file, place)
     told, mark = _told(file, place), sha256_file(place)
-    identity = _identity(told, mark) if model is None else _claimed(model, blocks, file)
+    known = _identity(told, place)
+    if model is None:
+        identity = known or unknown_identity(mark)
+    else:
+        identity = _claimed(model, blocks, file)
+        _require_same(known, identity, model)
     hint = file.values.get(f"{ARCHITECTURE}.model_hint")
     about = {
         "made by": "import of a control vector",
@@ -131,13 +138,32 @@ def _told(file: GgufFile, path: Path) -> dict[str, Any]:
     return {**told, "vectors": data.items("vectors", [])}
 
 
-def _identity(told: dict[str, Any], mark: str) -> dict[str, Any]:
-    """The model that all vectors of a file of ours came from; an unknown one otherwise."""
+def _identity(told: dict[str, Any], place: Path) -> dict[str, Any] | None:
+    """The model that all vectors of a file of ours came from; ``None`` where nobody knows it.
+
+    Raises:
+        StoreError: what the file says of it is of the wrong kind.
+    """
     models = [one.get("model") for one in told["vectors"] if isinstance(one, dict)]
     first = models[0] if models else None
     if not isinstance(first, dict) or "weights" not in first or models.count(first) < len(models):
-        return unknown_identity(mark)
-    return first
+        return None
+    where = Fields({"provenance": {"model": first}}, f"{OWN} of {place}")
+    return None if is_unknown(first) else provenance_of(where)["model"]
+
+
+def _require_same(known: dict[str, Any] | None, named: dict[str, Any], model: Subject) -> None:
+    """Refuse a model other than the one that the file says its vectors came from.
+
+    Raises:
+        MismatchError: it has other weights.
+    """
+    theirs = (known or {}).get("weights")
+    if theirs is not None and theirs != named.get("weights"):
+        raise MismatchError(
+            f"the file says that its vectors come from other weights than those of {model.name}",
+            remedy="name the model that they were made with, or leave --model out",
+        )
 
 
 def _claimed(model: Subject, blocks: dict[int, str], file: GgufFile) -> dict[str, Any]:

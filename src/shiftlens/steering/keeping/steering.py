@@ -9,8 +9,10 @@ from torch import Tensor
 
 from shiftlens.concepts.files import load_pair, refusing, save_pair
 from shiftlens.concepts.vectors import SteeringVector
-from shiftlens.core.errors import SteeringError, StoreError
+from shiftlens.core.errors import ExportError, ShiftLensError, SteeringError, StoreError
 from shiftlens.core.fields import Fields
+from shiftlens.core.manifest import json_bytes
+from shiftlens.core.strict_json import parse_strict
 from shiftlens.steering.affine import AffineEdit
 from shiftlens.steering.intervening import Intervention
 from shiftlens.steering.keeping.interventions import intervention_data, intervention_from
@@ -68,7 +70,8 @@ class Steering:
             path: without an ending.
 
         Raises:
-            ExportError: a gate, an operator or a scope that is the user's own program.
+            ExportError: a gate, an operator or a scope that is the user's own program, or anything
+                that could not be read again (a strength that is no number, layers named twice).
             MachineError: the disk is full.
         """
         parts = [intervention_data(one) for one in self.interventions]
@@ -88,7 +91,25 @@ class Steering:
             "thumbnails": [picture.caption for picture in self.thumbnails],
             "doses": self.doses,
         }
+        self._require_readable(tensors, data)
         save_pair(Path(path), KIND, SCHEMA, tensors, data)
+
+    def _require_readable(self, tensors: Mapping[str, Tensor], data: Any) -> None:
+        """Refuse now what ``load`` would refuse when nobody can mend it any more.
+
+        Raises:
+            ExportError: it would.
+        """
+        try:
+            told = parse_strict(json_bytes(data), "it", finite=False)
+            self._from_data(tensors, Fields(told, "it"))
+        except (ShiftLensError, TypeError, ValueError) as error:
+            said = str(error).partition("\n")[0]
+            raise ExportError(
+                f"the steering {self.name[:60]!r} cannot be kept, since it could not be read "
+                f"again: {said[:300]}",
+                allowed=error.allowed if isinstance(error, ShiftLensError) else "",
+            ) from error
 
     @classmethod
     def load(cls, path: str | Path) -> "Steering":
