@@ -139,37 +139,41 @@ class ConceptShift:
         return self._change(self.base.find(concept))
 
     def changes(self) -> list[ConceptChange]:
-        """Every concept, in order."""
+        """Every concept, in order.
+
+        Raises:
+            GroundingError: the concepts have no words, so their overlap is none.
+        """
         return [self._change(index) for index in range(len(self))]
 
     def _change(self, i: int) -> ConceptChange:
         j, base, tuned = self.bijective[i], self.base, self.tuned
-        before, after = base.contrastive[i], tuned.contrastive[j]
+        before, after = _listed(base.contrastive, i), _listed(tuned.contrastive, j)
         return ConceptChange(
             index=i,
             partner=j,
             nearest=self.nearest[i],
             share=base.sizes[i] / sum(base.sizes),
-            words_base=base.words[i],
-            words_tuned=tuned.words[j],
+            words_base=_listed(base.words, i),
+            words_tuned=_listed(tuned.words, j),
             contrastive_base=before,
             contrastive_tuned=after,
             came=tuple(word for word in after if word not in before),
             went=tuple(word for word in before if word not in after),
-            words_shifted=self.shifted_words[i],
-            overlap=t_overlap(base.words[i], tuned.words[j]),
+            words_shifted=_listed(self.shifted_words, i),
+            overlap=t_overlap(_listed(base.words, i), _listed(tuned.words, j)),
             cosine=self.cosine[i],
             magnitude=float(self.vectors[i].norm()),
             consistency=self.consistency[i],
             lost=self.lost[i],
-            images_base=base.images[i],
-            images_tuned=tuned.images[j],
+            images_base=_listed(base.images, i),
+            images_tuned=_listed(tuned.images, j),
             _whole=self,
         )
 
     def vector_of(self, i: int) -> SteeringVector:
         """The shift of a base concept, by its index; see ``ConceptChange.vector``."""
-        head = self.base.contrastive[i][:1] or self.base.words[i][:1]
+        head = _listed(self.base.contrastive, i)[:1] or _listed(self.base.words, i)[:1]
         return SteeringVector(
             direction=self.vectors[i],
             site=self.base.site,
@@ -242,6 +246,11 @@ class ConceptShift:
 
 
 _LISTS = ("nearest", "bijective", "cosine", "consistency", "consistency_published", "lost")
+
+
+def _listed(lists: WordLists, index: int) -> tuple[str, ...]:
+    """What a concept has in a list that may be empty: ``Concepts`` allows either."""
+    return lists[index] if lists else ()
 
 
 def _paired(shift: ConceptShift) -> str:
