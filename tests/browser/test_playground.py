@@ -1,6 +1,5 @@
 """The playground in a real browser: steering, uploads, hostile names, two visitors at once."""
 
-import base64
 import io
 import json
 import re
@@ -18,6 +17,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.browser.accessibility import findings, walked
 from tests.browser.test_report import _CONTRAST
+from tests.browser.visiting import answered, archive, choose, set_strength, upload, visit
 from tests.unit.playground.builders import HOSTILE, build_run
 from tests.unit.playground.server import running
 
@@ -33,9 +33,6 @@ _NAMELESS = """() => [...document.querySelectorAll('input, textarea, select, but
     || e.getAttribute('aria-labelledby') || e.textContent.trim() || e.getAttribute('alt') != null))
   .map(e => e.outerHTML.slice(0, 200))"""
 
-# The framework warns of a gap in itself whenever an upload ends; it does nothing.
-_ITS_OWN = "Method not implemented."
-
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, _tiny: Model) -> Path:
@@ -48,47 +45,13 @@ def url(run: Path, tiny_path: Path) -> Iterator[str]:
         yield url
 
 
-def _open(browser: Browser, url: str, **options: Any) -> tuple[Page, list[str]]:
-    """A visitor of their own, and what goes wrong: messages, and requests to anywhere else."""
-    page = browser.new_context(**options).new_page()
-    wrong: list[str] = []
-    page.on("console", lambda told: None if told.text == _ITS_OWN else wrong.append(told.text))
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    ours = (url, "data:", f"blob:{url}")
-    page.on(
-        "request", lambda asked: None if asked.url.startswith(ours) else wrong.append(asked.url)
-    )
-    page.goto(url)
-    return page, wrong
-
-
 @pytest.fixture
 def page(browser: Browser, url: str) -> Iterator[Page]:
-    page, wrong = _open(browser, url)
+    page, wrong = visit(browser, url)
     page.wait_for_selector("#ask")
     yield page
     assert wrong == [], "the page says something, or asks for something"
     page.context.close()
-
-
-def _answer(page: Page) -> None:
-    page.click("#ask")
-    page.wait_for_selector("#receipt .figures")
-    expect(page.locator("#steered .answer")).to_have_attribute("aria-busy", "false")
-
-
-def _choose(page: Page, what: str, value: str) -> None:
-    """An entry of a list, looked for by some letters of it."""
-    page.click(f"#{what} input")
-    page.keyboard.press("Control+A")
-    page.keyboard.type(value)
-    page.get_by_role("option", name=value).first.click()
-    expect(page.locator(f"#{what} input")).to_have_value(re.compile(value))
-
-
-def _strength(page: Page, value: float) -> None:
-    page.fill("#strength input[type=number]", str(value))
-    page.keyboard.press("Tab")
 
 
 @pytest.mark.parametrize("width", [1440, 390])
@@ -96,9 +59,9 @@ def _strength(page: Page, value: float) -> None:
 def test_nothing_overflows_and_all_can_be_read(
     browser: Browser, url: str, width: int, scheme: Any
 ) -> None:
-    page, wrong = _open(browser, url, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page, wrong = visit(browser, url, viewport={"width": width, "height": 900}, color_scheme=scheme)
     page.wait_for_selector("#ask")
-    _answer(page)
+    answered(page)
     for tab in ("Steer", "Concepts", "This run"):
         page.get_by_role("tab", name=tab).click()
         page.wait_for_timeout(400)
@@ -112,9 +75,9 @@ def test_nothing_overflows_and_all_can_be_read(
 
 
 def test_both_answers_come_with_the_receipt(page: Page) -> None:
-    _choose(page, "direction", "louder")
-    _strength(page, 4)
-    _answer(page)
+    choose(page, "direction", "louder")
+    set_strength(page, 4)
+    answered(page)
     before, after = (page.inner_text(f"#{side} .said") for side in ("unsteered", "steered"))
     assert before
     assert before != after
@@ -123,13 +86,13 @@ def test_both_answers_come_with_the_receipt(page: Page) -> None:
 
 
 def test_a_direction_at_several_layers_has_a_slider_and_others_have_none(page: Page) -> None:
-    _choose(page, "direction", "louder")
+    choose(page, "direction", "louder")
     expect(page.locator("#layer")).to_be_visible()
     page.fill("#layer input[type=number]", "1")
     page.keyboard.press("Tab")
-    _answer(page)
+    answered(page)
     assert "After block\n1" in page.inner_text("#receipt .figures")
-    _choose(page, "direction", "“cat”")
+    choose(page, "direction", "“cat”")
     expect(page.locator("#layer")).to_be_hidden()
 
 
@@ -145,7 +108,7 @@ def test_directions_and_pictures_are_chosen_by_keyboard(page: Page) -> None:
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     expect(pictures.nth(4)).to_have_attribute("aria-pressed", "true")
-    _answer(page)
+    answered(page)
     assert "picture-4.png" in _saved(page)["setting.json"]
 
 
@@ -161,24 +124,24 @@ def test_the_keyboard_reaches_everything_in_the_order_of_the_page(page: Page) ->
 def _options(page: Page, **choices: str) -> None:
     page.get_by_role("button", name="How, where, when").click()
     for what, value in choices.items():
-        _choose(page, what, value)
+        choose(page, what, value)
 
 
 def test_what_is_done_with_a_direction_where_and_when_is_chosen(page: Page, tmp_path: Path) -> None:
-    _choose(page, "direction", "louder")
+    choose(page, "direction", "louder")
     expect(page.locator("#target")).to_be_hidden()
     _options(page, operator="move to", scope="prompt and answer", gate="the prompt holds")
     page.fill("#target input", "-1.5")
     page.fill("#gate_words input, #gate_words textarea", "what")
     page.keyboard.press("Tab")
-    _answer(page)
+    answered(page)
     said = page.inner_text("#receipt")
     assert "move-to" in said
     assert "positions: all" in said
     assert "Gate\nopen" in said
     shown = [page.inner_text(f"#{side} .said") for side in ("unsteered", "steered")]
     files = _saved(page)
-    told = json.loads(files["setting.json"])
+    (told,) = json.loads(files["setting.json"])["lines"]
     assert (told["operator"], told["scope"], told["gate"]) == (
         "move-to:-1.5",
         "all",
@@ -188,15 +151,14 @@ def test_what_is_done_with_a_direction_where_and_when_is_chosen(page: Page, tmp_
 
 
 def test_an_affine_edit_is_applied_and_a_probe_can_keep_it_out(page: Page, tmp_path: Path) -> None:
-    _choose(page, "direction", "two out")
+    choose(page, "direction", "two out")
     expect(page.locator("#about")).to_contain_text("its own map")
-    _answer(page)
+    answered(page)
     before, after = (page.inner_text(f"#{side} .said") for side in ("unsteered", "steered"))
     assert before != after
     _options(page, gate="a probe of this run")
-    _choose(page, "probe", "gates/closed")
-    page.evaluate("document.querySelector('#receipt .figures')?.remove()")
-    _answer(page)
+    choose(page, "probe", "gates/closed")
+    answered(page)
     assert "The gate stayed closed" in page.inner_text("#receipt")
     assert page.inner_text("#steered .said") == before
     _saved(page)
@@ -228,8 +190,8 @@ def test_a_card_of_a_shift_leads_to_steering_with_it(page: Page) -> None:
 def test_an_uploaded_picture_is_asked_about_and_kept(page: Page, tmp_path: Path) -> None:
     name = f"{HOSTILE[:30]}.png".replace("/", "")
     Image.new("RGB", (50, 40), (200, 10, 10)).save(tmp_path / name)
-    _upload(page, tmp_path / name)
-    _answer(page)
+    upload(page, tmp_path / name)
+    answered(page)
     files = _saved(page)
     assert json.loads(files["setting.json"])["picture"] is None
     assert "picture.png" in files["steer.py"]
@@ -240,19 +202,19 @@ def test_an_answer_can_be_stopped_and_asked_again(page: Page) -> None:
     page.get_by_role("button", name="How, where, when").click()
     page.fill("#tokens input[type=number]", "256")
     page.keyboard.press("Tab")
-    _choose(page, "direction", "louder")
-    _strength(page, 4)  # so steered it goes on and on
+    choose(page, "direction", "louder")
+    set_strength(page, 4)  # so steered it goes on and on
     page.click("#ask")
     page.wait_for_selector("#steered .cursor")
     page.click("#stop")
     expect(page.locator("#receipt")).to_contain_text("Stopped.")
     expect(page.locator(".cursor")).to_have_count(0)
-    _answer(page)
+    answered(page)
 
 
 def test_what_is_no_picture_is_one_sentence(page: Page, tmp_path: Path) -> None:
     (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
-    _upload(page, tmp_path / "torn.png")
+    upload(page, tmp_path / "torn.png")
     page.click("#ask")
     expect(page.locator("#receipt .bad")).to_contain_text("his picture is")
     said = page.inner_text("#receipt")
@@ -262,7 +224,7 @@ def test_what_is_no_picture_is_one_sentence(page: Page, tmp_path: Path) -> None:
 
 def test_too_many_pixels_are_refused_before_they_are_decoded(page: Page, tmp_path: Path) -> None:
     Image.new("1", (6000, 6000)).save(tmp_path / "wide.png")
-    _upload(page, tmp_path / "wide.png")
+    upload(page, tmp_path / "wide.png")
     page.click("#ask")
     expect(page.locator("#receipt .bad")).to_contain_text("too large")
 
@@ -274,7 +236,7 @@ def test_nothing_asked_is_said(page: Page) -> None:
 
 
 def test_a_word_is_looked_into(page: Page) -> None:
-    _answer(page)
+    answered(page)
     page.click("#look button")
     page.click("#explain")
     page.wait_for_selector("#explained .explained", timeout=60_000)
@@ -316,14 +278,13 @@ def _visit(
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
-        page, _ = _open(browser, url)
+        page, _ = visit(browser, url)
         page.wait_for_selector("#ask")
-        _choose(page, "direction", "louder")
-        _strength(page, strength)
+        choose(page, "direction", "louder")
+        set_strength(page, strength)
         together.wait(60)
         for _ in range(rounds):
-            page.evaluate("document.querySelector('#receipt .figures')?.remove()")
-            _answer(page)
+            answered(page)
             parts = ("#unsteered .said", "#steered .said", "#receipt .soft")
             found.append(tuple(page.inner_text(part) for part in parts))  # type: ignore[arg-type]
         browser.close()
@@ -352,7 +313,7 @@ def test_an_empty_and_a_damaged_run_say_so(
     browser: Browser, run: Path, tiny_path: Path, tmp_path: Path
 ) -> None:
     with running(tmp_path) as url:
-        page, wrong = _open(browser, url)
+        page, wrong = visit(browser, url)
         expect(page.locator("h2")).to_have_text("There is nothing to show in this directory yet")
         assert "shiftlens demo" in page.inner_text(".empty")
         assert wrong == []
@@ -360,7 +321,7 @@ def test_an_empty_and_a_damaged_run_say_so(
     copy = Path(shutil.copytree(run, tmp_path / "copy"))
     (copy / "words" / "shift.safetensors").write_bytes(b"torn")
     with running(copy, "--model", str(tiny_path)) as url:
-        page, wrong = _open(browser, url)
+        page, wrong = visit(browser, url)
         page.get_by_role("tab", name="This run").click()
         expect(page.locator(".notice.bad")).to_contain_text("words/shift.json")
         assert wrong == []
@@ -378,37 +339,25 @@ def test_a_token_is_asked_for_once(browser: Browser, run: Path, tiny_path: Path)
         page.keyboard.press("Enter")
         page.wait_for_selector("#ask")
         assert "secret" not in page.url
-        _answer(page)
+        answered(page)
         page.context.close()
-
-
-def _upload(page: Page, path: Path) -> None:
-    page.get_by_role("button", name="Remove Image").click()
-    with page.expect_response(re.compile("/gradio_api/upload")):
-        page.set_input_files("#picture input[type=file]", path)
-    page.wait_for_timeout(600)
 
 
 def _printed(page: Page, folder: Path) -> list[str]:
     """What the archive that the page offers prints, from a folder of its own."""
-    with zipfile.ZipFile(io.BytesIO(_archive(page))) as archive:
-        archive.extractall(folder)
+    with zipfile.ZipFile(io.BytesIO(archive(page))) as kept:
+        kept.extractall(folder)
     command = [sys.executable, str(folder / "steer.py")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     return done.stdout.splitlines()
 
 
-def _archive(page: Page) -> bytes:
-    href = page.get_attribute("#download a.save", "href") or ""
-    return base64.b64decode(href.split(",", 1)[1])
-
-
 def _saved(page: Page) -> dict[str, str]:
     """The files of the archive that the page offers."""
     page.click("#keep button")
-    with zipfile.ZipFile(io.BytesIO(_archive(page))) as archive:
+    with zipfile.ZipFile(io.BytesIO(archive(page))) as kept:
         return {
-            name: archive.read(name).decode()
-            for name in archive.namelist()
+            name: kept.read(name).decode()
+            for name in kept.namelist()
             if name.endswith((".json", ".py"))
         }

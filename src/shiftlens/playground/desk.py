@@ -54,10 +54,10 @@ class Desk:
         self.model = model
         self._turn = turn or threading.Lock()
 
-    def fits(self, direction: Steering) -> str:
-        """Why a direction cannot steer this model; empty where it can."""
+    def fits(self, steering: "Steering | sl.Steering") -> str:
+        """Why a direction, or a whole steering, cannot steer this model; empty where it can."""
         try:
-            with self._turn, sl.steer(self.model, direction, strength=0.0):
+            with self._turn, sl.steer(self.model, steering):
                 raise _Left  # nothing is to be generated: the checks on entering are what is asked
         except _Left:
             return ""

@@ -15,7 +15,7 @@ from shiftlens.steering.gates import LinearGate
 
 KINDS = (
     *("concepts", "concept shift", "steering vector"),
-    *("affine edit", "linear gate", "discovery"),
+    *("affine edit", "linear gate", "discovery", "steering"),
 )
 _DEEPEST = 8
 _MOST_FILES = 20_000
@@ -42,6 +42,7 @@ class Found:
     Attributes:
         concepts, shifts, vectors, edits: what they are called on disk, and what was read.
         gates: saved probes.
+        steerings: what was kept as one thing, ready to be opened again.
         discoveries: ranked directions between the concepts that lie beside them.
         models: names of models that searches and discoveries steered.
         stores: finished stores of states, and their ``rows``.
@@ -56,6 +57,7 @@ class Found:
     rows: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
     edits: dict[str, AffineEdit] = field(default_factory=dict[str, AffineEdit])
     gates: dict[str, LinearGate] = field(default_factory=dict[str, LinearGate])
+    steerings: dict[str, "sl.Steering"] = field(default_factory=dict[str, "sl.Steering"])
     discoveries: dict[str, Discovery] = field(default_factory=dict[str, Discovery])
     models: list[str] = field(default_factory=list[str])
     damaged: list[Damaged] = field(default_factory=list[Damaged])
@@ -142,6 +144,7 @@ def _keep(kind: str, path: Path, name: str, found: Found) -> None:
         "steering vector": (found.vectors, sl.SteeringVector.load),
         "affine edit": (found.edits, AffineEdit.load),
         "linear gate": (found.gates, LinearGate.load),
+        "steering": (found.steerings, sl.Steering.load),
         "discovery": (found.discoveries, Discovery.load),
     }
     shelf, load = where[kind]

@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import shiftlens as sl
 from shiftlens.playground.finding import Found, find, stamp
 from shiftlens.steering.affine import AffineEdit
@@ -30,6 +32,7 @@ class Direction:
         source: path of the file relative to the run, without ending.
         concept: which concept of a shift it is; ``None`` for a vector of its own.
         rank: its place among the directions of a discovery; ``None`` for others.
+        kept: its place in a steering that was kept; ``None`` for others.
         examples: paths of pictures that show what it is about.
     """
 
@@ -40,6 +43,7 @@ class Direction:
     sources: Mapping[int, str]
     concept: int | None = None
     rank: int | None = None
+    kept: int | None = None
     examples: tuple[str, ...] = ()
 
     @property
@@ -102,7 +106,9 @@ class Library:
     def empty(self) -> bool:
         """Whether there is nothing to show."""
         found = self.found
-        return not (found.concepts or found.shifts or found.vectors or found.edits)
+        return not (
+            found.concepts or found.shifts or found.vectors or found.edits or found.steerings
+        )
 
     @cached_property
     def models(self) -> list[str]:
@@ -117,7 +123,7 @@ class Library:
     @cached_property
     def directions(self) -> dict[str, Direction]:
         """Everything to steer with, by key: vectors first, then the shifts of concepts."""
-        every = [*self._vectors(), *self._discovered(), *self._shifts()]
+        every = [*self._vectors(), *self._kept(), *self._discovered(), *self._shifts()]
         return {one.key: one for one in every}
 
     @cached_property
@@ -180,6 +186,30 @@ class Library:
             examples=tuple(one.path for one in shown),
         )
 
+    def _kept(self) -> list[Direction]:
+        """Directions of kept steerings, except those that lie beside them by themselves."""
+        beside: dict[str, Steering] = {**self.found.vectors, **self.found.edits}
+        own = [(str(Path(at).parent), one) for at, one in beside.items()]
+        found: list[Direction] = []
+        for source, steering in self.found.steerings.items():
+            place = str(Path(source).parent)
+            for at, intervention in enumerate(steering.interventions):
+                vector = intervention.vector
+                if any(there == place and _same(one, vector) for there, one in own):
+                    continue
+                own.append((place, vector))
+                found.append(
+                    Direction(
+                        key=f"kept:{at}:{source}",
+                        title=vector.name or source,
+                        about=f"{vector.kind}, kept in {source}",
+                        vectors={vector.layer: vector},
+                        sources={vector.layer: source},
+                        kept=at,
+                    )
+                )
+        return found
+
     def _discovered(self) -> list[Direction]:
         """Directions between concepts that a discovery ranked, the best of each."""
         found: list[Direction] = []
@@ -229,6 +259,15 @@ class Library:
                     )
                 )
         return found
+
+
+def _same(one: Steering, other: Steering) -> bool:
+    """Whether two directions are one, saved twice."""
+    mine, theirs = one.tensors(), other.tensors()
+    return (
+        (one.name, one.layer, set(mine)) == (other.name, other.layer, set(theirs))
+        and all(torch.equal(mine[name], theirs[name]) for name in mine)
+    )  # fmt: skip
 
 
 def _shown(path: str) -> bool:

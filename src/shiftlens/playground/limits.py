@@ -17,20 +17,24 @@ class Limits:
 
     Attributes:
         upload_bytes: of one picture, and of any one request.
+        unpacked: of a kept setting, in bytes.
         pixels: width times height of a picture, told by its header before it is decoded.
         prompt: characters.
         words: characters of a list of words, or of a rectangle.
         new_tokens: of one answer.
         strength: of a direction, either way.
+        lines: directions at a time.
         waiting: visitors in the queue; further ones are told that the model is busy.
     """
 
     upload_bytes: int = 10 * 1024 * 1024
+    unpacked: int = 32 * 1024 * 1024
     pixels: int = 25_000_000
     prompt: int = 2_000
     words: int = 200
     new_tokens: int = 256
     strength: float = 5.0
+    lines: int = 8
     waiting: int = 64
 
     def picture(self, path: str | None) -> "Image | None":

@@ -89,14 +89,15 @@ def _marked(said: str, other: str) -> Markup:
 
 def receipt(found: Any) -> Markup:
     """Where steering fired, on how much, how strongly; notes in words."""
-    rows = [_touched(one) for one in found.vectors]
+    several = len(found.vectors) > 1
+    rows = [_touched(one, named=several) for one in found.vectors]
     notes = [notice("Note:", one) for one in found.conflicts]
     return Markup(
         '<div class="receipt" role="status"><h2 class="small">Receipt</h2>{}{}</div>'
     ).format(Markup("").join(rows), Markup("").join(notes))
 
 
-def _touched(one: Any) -> Markup:
+def _touched(one: Any, *, named: bool) -> Markup:
     """One vector: five figures and the sentence that the library writes."""
     places = [f"{place.first}…{place.last}" for place in one.places]
     figures = (
@@ -116,8 +117,9 @@ def _touched(one: Any) -> Markup:
         Markup('<div title="{2}"><dt>{0}</dt><dd>{1}</dd></div>').format(*figure)
         for figure in figures
     )
-    return Markup('<dl class="figures">{}</dl>{}<p class="soft">{}</p>').format(
-        Markup("").join(each), closed, text(one.summary())
+    name = Markup("<h3>{}</h3>").format(text(one.name)) if named else ""
+    return Markup('{}<dl class="figures">{}</dl>{}<p class="soft">{}</p>').format(
+        name, Markup("").join(each), closed, text(one.summary())
     )
 
 

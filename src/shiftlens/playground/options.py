@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 import shiftlens as sl
+from shiftlens.playground.library import Direction
 from shiftlens.playground.limits import Limits
 
 OPERATORS = (
@@ -90,6 +91,21 @@ def options(probes: Collection[str], limits: Limits) -> Options:
     _follow(scope, part=part)
     _follow(gate, gate_words=words, probe=probe, turned=turned)
     return placed
+
+
+def layer_choice(one: Direction, layer: float | None = None) -> dict[str, Any]:
+    """The slider of a direction's layers, as far as there are several.
+
+    Args:
+        one: the direction.
+        layer: where it stands; at the direction's last unless given.
+    """
+    layers = one.layers
+    return {
+        "minimum": layers[0], "maximum": max(layers[-1], layers[0] + 1), "step": 1,
+        "value": one.nearest(layer), "visible": len(layers) > 1,
+        "info": "This direction was found after these blocks: " + ", ".join(map(str, layers)),
+    }  # fmt: skip
 
 
 def _follow(choice: Any, **told: Any) -> None:

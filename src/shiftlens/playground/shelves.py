@@ -194,6 +194,10 @@ def contents(library: Library) -> Markup:
         ),
         *(("probe", name, f"{one.kind}, block {one.layer}") for name, one in found.gates.items()),
         *(
+            ("steering", name, f"{one.name}, {_counted(len(one.interventions), 'direction')}")
+            for name, one in found.steerings.items()
+        ),
+        *(
             ("discovery", name, f"{len(one.directions)} directions")
             for name, one in found.discoveries.items()
         ),
@@ -223,3 +227,7 @@ def damaged(found: Found) -> Markup:
     ]
     body = Markup("<ul>{}</ul>").format(Markup("").join(each))
     return notice("Cannot be read, and is left out:", body, "bad")
+
+
+def _counted(many: int, what: str) -> str:
+    return f"{many} {what}" if many == 1 else f"{many} {what}s"

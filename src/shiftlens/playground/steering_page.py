@@ -12,8 +12,10 @@ from markupsafe import Markup
 import shiftlens as sl
 from shiftlens.playground.desk import Moment
 from shiftlens.playground.explained import explanation
+from shiftlens.playground.lines import Line
+from shiftlens.playground.list_part import ListPart
 from shiftlens.playground.markup import answer, download, notice, receipt, refused, tiles
-from shiftlens.playground.options import Options, chosen, options
+from shiftlens.playground.options import Options, chosen, layer_choice, options
 from shiftlens.playground.setting import Setting
 from shiftlens.playground.shelves import changed
 from shiftlens.playground.shown import Shown
@@ -42,6 +44,9 @@ class Given:
     layer_of: Any
     strength: Any
     tokens: Any
+    lines: Any
+    listed: Any
+    times: Any
     options: Options
 
     def every(self) -> list[Any]:
@@ -89,7 +94,8 @@ class SteeringPage:
         )  # fmt: skip
         # The framework would decode it before our limits are asked: the path alone is taken.
         picture.preprocess = _path_of
-        example = gr.State(start)
+        # Held by the page and not by the server, which forgets: what is seen is what is asked.
+        example = gr.Number(start, visible="hidden", precision=0, elem_id="example")
         strip = gr.HTML(examples_strip(self._shown, start), js_on_load=CHOOSE, elem_classes="sl")
         prompt = gr.Textbox(
             value=asked, label="Prompt", lines=2, max_lines=6,
@@ -107,9 +113,12 @@ class SteeringPage:
                 1, self._shown.limits.new_tokens, value=min(40, self._shown.limits.new_tokens),
                 step=1, label="Longest answer, in tokens", elem_id="tokens",
             )  # fmt: skip
+        part = ListPart(self._shown, self._line)
         given = Given(
-            picture, example, prompt, direction, layer, layer_of, strength, tokens, placed
-        )
+            picture, example, prompt, direction, layer, layer_of, strength, tokens,
+            *part.place(), placed,
+        )  # fmt: skip
+        part.connect(given, strip)
         strip.click(
             self.choose_example, None, [picture, example, prompt, strip], show_progress="hidden",
             api_visibility="private",
@@ -144,14 +153,14 @@ class SteeringPage:
             directions_strip(self._shown, self._first.key), js_on_load=CHOOSE, elem_classes="sl"
         )
         about = gr.HTML(self._about(self._first.key), elem_classes="sl", elem_id="about")
-        layer = gr.Slider(label="Layer", elem_id="layer", **self._layers(self._first.key))
+        layer = gr.Slider(label="Layer", elem_id="layer", **layer_choice(self._first))
         # Who is quick asks before the slider has followed: it says whose layer it shows.
-        layer_of = gr.State(self._first.key)
+        layer_of = gr.Textbox(self._first.key, visible="hidden", elem_id="layer_of")
         strip.click(self.choose_direction, None, direction, show_progress="hidden",
                     api_visibility="private")  # fmt: skip
         direction.change(
-            self.show_direction, direction, [about, layer, layer_of, strip], show_progress="hidden",
-            api_visibility="private",
+            self.show_direction, [direction, layer, layer_of], [about, layer, layer_of, strip],
+            show_progress="hidden", api_visibility="private",
         )  # fmt: skip
         return direction, layer, layer_of
 
@@ -241,11 +250,13 @@ class SteeringPage:
         at = number_of(event, len(self._shown.directions))
         return gr.skip() if at is None else list(self._shown.directions)[at]
 
-    def show_direction(self, key: str) -> tuple[Any, ...]:
+    def show_direction(self, key: str, layer: Any = None, layer_of: Any = None) -> tuple[Any, ...]:
         """What it is, the layers that it can be applied at, and its place in the strip."""
         if key not in self._shown.directions:
             return (gr.skip(),) * 4
-        layers = gr.update(**self._layers(key))
+        # A line that is taken back from the list brings its layer.
+        brought = layer if layer_of == key else None
+        layers = gr.update(**layer_choice(self._shown.directions[key], brought))
         return self._about(key), layers, key, directions_strip(self._shown, key)
 
     def answer(self, *given: Any) -> Generator[tuple[Any, ...]]:
@@ -312,52 +323,61 @@ class SteeringPage:
 
     def _setting(
         self, path: Any, example: Any, prompt: Any, key: Any, layer: Any, layer_of: Any,
-        strength: Any, tokens: Any, *how: Any,
+        strength: Any, tokens: Any, lines: Any, listed: Any, factor: Any, *how: Any,
     ) -> tuple[Setting, Any]:  # fmt: skip
         """What was asked for, checked: requests need not come from this page."""
         shown, limits = self._shown, self._shown.limits
-        direction = shown.directions.get(str(key))
-        if direction is None:
-            raise sl.ShiftLensError("this direction is not in the run", remedy="choose another")
-        if not abs(float(strength)) <= limits.strength:
+        if len(lines or ()) != (listed or 0):
             raise sl.ShiftLensError(
-                f"a strength of {strength}", allowed=f"-{limits.strength:g} to {limits.strength:g}"
+                "the server has forgotten the list of this page", remedy="load the page again"
             )
-        gates = shown.library.found.gates
-        names = [one.name for one in fields(Options)]
-        choices = dict(zip(names, how, strict=True))
-        told = chosen(choices, gates, limits)
-        example_of = shown.library.examples[example] if isinstance(example, int) else None
+        chosen_here = lines or (self._line(key, layer, layer_of, strength, *how),)
+        examples = shown.library.examples
+        known = isinstance(example, int) and 0 <= example < len(examples)
+        example_of = examples[example] if known else None
         setting = Setting(
             model=shown.model,
             adapter=shown.adapter,
             prompt=limits.asked(str(prompt)),
+            lines=tuple(chosen_here),
             picture=example_of and example_of.path,
             uploaded=bool(path) and example_of is None,
-            direction=direction,
-            layer=direction.nearest(layer if layer_of == key else None),
-            root=shown.library.root,
-            strength=round(float(strength), 4),
-            scope=told.scope,
-            operator=told.operator,
-            gate=told.gate,
-            probe=gates[choices["probe"]] if choices["gate"] == "probe" else None,
+            times=self._strength(factor) if lines else 1.0,
             max_new_tokens=max(1, min(int(tokens), limits.new_tokens)),
         )
         return setting, limits.picture(example_of.path if example_of else path)
+
+    def _strength(self, given: Any) -> float:
+        most = self._shown.limits.strength
+        if not isinstance(given, int | float) or not abs(given) <= most:
+            raise sl.ShiftLensError(f"a strength of {given}", allowed=f"-{most:g} to {most:g}")
+        return round(float(given), 4)
+
+    def _line(self, key: Any, layer: Any, layer_of: Any, strength: Any, *how: Any) -> Line:
+        """What is chosen above the list, checked."""
+        shown = self._shown
+        direction = shown.directions.get(str(key))
+        if direction is None:
+            raise sl.ShiftLensError("this direction is not in the run", remedy="choose another")
+        gates = shown.library.found.gates
+        choices = dict(zip([one.name for one in fields(Options)], how, strict=True))
+        told = chosen(choices, gates, shown.limits)
+        return Line(
+            direction,
+            direction.nearest(layer if layer_of == key else None),
+            shown.library.root,
+            self._strength(strength),
+            told.scope,
+            told.operator,
+            told.gate,
+            gates[choices["probe"]] if choices["gate"] == "probe" else None,
+            how,
+        )
 
     def _tiles(self, concepts: "sl.Concepts", names: Sequence[str]) -> Markup:
         """Small pictures of samples that the concepts were learned from."""
         paths = self._shown.library.pictures(concepts.provenance, names)
         return tiles([(Path(one).name, self._shown.thumbnails.of(one)) for one in paths])
-
-    def _layers(self, key: str) -> dict[str, Any]:
-        layers = self._shown.directions[key].layers
-        return {
-            "minimum": layers[0], "maximum": max(layers[-1], layers[0] + 1), "step": 1,
-            "value": layers[-1], "visible": len(layers) > 1,
-            "info": "This direction was found after these blocks: " + ", ".join(map(str, layers)),
-        }  # fmt: skip
 
     def _about(self, key: str) -> Markup:
         one = self._shown.directions[key]

@@ -13,6 +13,7 @@ from shiftlens.core.errors import ShiftLensError
 from shiftlens.models.model import Model
 from shiftlens.playground.desk import Desk, Moment
 from shiftlens.playground.library import Direction, Library
+from shiftlens.playground.lines import Line
 from shiftlens.playground.setting import Setting
 
 
@@ -26,16 +27,9 @@ def _direction(run: Path, title: str = "louder") -> Direction:
 
 
 def _setting(run: Path, **more: Any) -> Setting:
-    fields: dict[str, Any] = {
-        "model": "tiny",
-        "prompt": "describe the picture .",
-        "direction": _direction(run),
-        "layer": 3,
-        "root": run,
-        "max_new_tokens": 8,
-        **more,
-    }
-    return Setting(**fields)
+    longest = more.pop("max_new_tokens", 8)
+    line = Line(_direction(run), 3, run, **more)
+    return Setting("tiny", "describe the picture .", (line,), max_new_tokens=longest)
 
 
 def _last(desk: Desk, setting: Setting) -> Moment:
@@ -78,7 +72,7 @@ def test_two_visitors_who_steer_opposite_ways_do_not_mix(tiny: Model, run: Path)
         assert [one.steered for one in seen[who]] == [alone[who].steered] * 6
         assert {one.unsteered for one in seen[who]} == {alone[who].unsteered}
         strengths = {one.receipt.vectors[0].strength for one in seen[who]}
-        assert strengths == {settings[who].strength}
+        assert strengths == {settings[who].lines[0].said().strength}
 
 
 def test_twin_without_turns_visitors_meet_in_the_model(tiny: Model, run: Path) -> None:

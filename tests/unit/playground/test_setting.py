@@ -15,6 +15,7 @@ from shiftlens.data.images import open_image
 from shiftlens.models.model import Model
 from shiftlens.playground.desk import Desk
 from shiftlens.playground.library import Library
+from shiftlens.playground.lines import Line
 from shiftlens.playground.markup import receipt
 from shiftlens.playground.setting import Setting
 
@@ -27,16 +28,16 @@ def run(tmp_path_factory: pytest.TempPathFactory, _tiny: Model) -> Path:
 def _setting(run: Path, tiny_path: Path, title: str, **more: Any) -> Setting:
     found = Library.open(run).directions.values()
     direction = next(one for one in found if title in one.title)
+    asked = {one: more.pop(one) for one in ("picture", "uploaded", "times") if one in more}
+    chosen: dict[str, Any] = {"layer": direction.layers[0], "strength": 3.5, **more}
+    line = Line(direction, root=run, **chosen)
     fields: dict[str, Any] = {
         "model": str(tiny_path),
         "prompt": "what is 'this' ?\n\"\\n\"",
-        "direction": direction,
-        "layer": direction.layers[0],
-        "root": run,
+        "lines": (line,),
         "picture": str(run / "pictures" / "picture-1.png"),
-        "strength": 3.5,
         "max_new_tokens": 6,
-        **more,
+        **asked,
     }
     return Setting(**fields)
 
@@ -72,15 +73,16 @@ def test_the_archive_runs_anywhere(
     tiny: Model, tiny_path: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setting = _setting(run, tiny_path, "“cat”", uploaded=True)
-    content = setting.archive(open_image(str(setting.picture)))
+    content = setting.archive(open_image(str(setting.picture)), tiny)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         archive.extractall(tmp_path)
     monkeypatch.chdir("/")
     code = (tmp_path / "steer.py").read_text()
     assert _printed(code, __file__=str(tmp_path / "steer.py")) == _expected(tiny, setting)
     told = json.loads((tmp_path / "setting.json").read_text())
-    assert told["strength"] == 3.5
-    assert told["direction"]["concept"] == 1
+    (line,) = told["lines"]
+    assert line["strength"] == 3.5
+    assert line["direction"]["source"] == "words/shift"
 
 
 _HOW: list[tuple[str, dict[str, Any]]] = [
@@ -113,9 +115,10 @@ def test_operators_scopes_and_gates_are_kept(
     assert str(run) not in code
     assert _printed(code, __file__=str(tmp_path / "steer.py")) == expected
     told = json.loads((tmp_path / "setting.json").read_text())
-    assert told["schema"] == 2
-    assert told["operator"] == (None if title == "two out" else how.get("operator", "add"))
-    assert (told["gate"] is None) == ("gate" not in how)
+    assert told["schema"] == 3
+    (line,) = told["lines"]
+    assert line["operator"] == (None if title == "two out" else how.get("operator", "add"))
+    assert (line["gate"] is None) == ("gate" not in how)
     with sl.steer(tiny, sl.Steering.load(tmp_path / "steering")) as whole:
         said = tiny.generate(setting.picture, setting.prompt, max_new_tokens=6)
     assert expected.endswith(f"\n{said}\n{whole.summary()}\n")
@@ -136,7 +139,7 @@ def test_a_closed_gate_leaves_the_answer_as_it_was(tiny: Model, tiny_path: Path,
 def test_a_question_without_a_picture_has_none(tiny: Model, tiny_path: Path, run: Path) -> None:
     setting = _setting(run, tiny_path, "louder", picture=None)
     assert _printed(setting.to_python()) == _expected(tiny, setting)
-    with zipfile.ZipFile(io.BytesIO(setting.archive(None))) as archive:
+    with zipfile.ZipFile(io.BytesIO(setting.archive(None, tiny))) as archive:
         assert "picture.png" not in archive.namelist()
 
 
