@@ -23,8 +23,9 @@ STREET = (
 ASIDE = {
     "world": {"core", "data", "models"},
     "distributed": {"core", "data", "models", "activations"},
-    # Pictures, and what is typed for `shiftlens steer`; beside them the public names alone.
-    "playground": {"data", "models", "steering"},
+    # Pictures, what is typed for `shiftlens steer`, and the strict reader of strangers' files;
+    # beside them the public names alone.
+    "playground": {"core", "data", "models", "steering"},
 }
 """Rooms off the street, and what they may import."""
 
