@@ -15,6 +15,7 @@ _TICKS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0)
 _STEPS = (0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 _APART = 46.0  # pixels between two tick labels
 _LABELS = {
+    "refusals_kept": "refusals lost",
     "loss": "accuracy lost off target",
     "accuracy": "accuracy lost on other answers",
     "first_token_kl": "first token moved, nats",

@@ -1,6 +1,6 @@
 """The page of a search: what was chosen, what held-out data say of it, and every cell."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,22 +89,24 @@ def _findings(document: Mapping[str, Any]) -> list[Finding]:
             (f"{said} of equal length", f"winner’s curse: {fall}"),
             "good" if above else "mixed",
         ),
-        _budgets(document["standings"]),
+        _budgets(document["standings"], document.get("unbounded") or ()),
     ]
 
 
-def _budgets(standings: Mapping[str, str]) -> Finding:
-    """Whether budgets were kept on held-out samples, the worst of them first."""
+def _budgets(standings: Mapping[str, str], unbounded: Sequence[str]) -> Finding:
+    """Whether budgets were kept on held-out samples, and what surely rose without one."""
     heading = "Did it keep the budgets?"
+    free = tuple(f"no budget bounds {cost_label(one)}, which surely rose" for one in unbounded)
     if not standings:
-        free = "the greatest effect was chosen, whatever it cost"
-        return Finding(heading, "no budget was set", (free,), "plain")
-    lines = tuple(f"{budget}: {said}" for budget, said in standings.items())
+        chosen = "the greatest effect was chosen, whatever it cost"
+        tone = "mixed" if unbounded else "plain"
+        return Finding(heading, "no budget was set", (chosen, *free), tone)
+    lines = (*(f"{budget}: {said}" for budget, said in standings.items()), *free)
     if "broken" in standings.values():
         return Finding(heading, "no", lines, "mixed")
     if "undecided" in standings.values():
         return Finding(heading, "not decided by these data", lines, "plain")
-    return Finding(heading, "yes", lines, "good")
+    return Finding(heading, "yes", lines, "mixed" if unbounded else "good")
 
 
 def _effects(document: Mapping[str, Any]) -> list[dict[str, Any]]:

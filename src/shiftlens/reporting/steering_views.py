@@ -13,6 +13,7 @@ from shiftlens.reporting.transitions import Transitions, transitions_of
 
 _COSTS = {
     "over_refusal": "more harmless requests refused",
+    "refusals_kept": "refusals lost",
     "kept": "captions that no longer say what they said",
     "rest_unchanged": "captions whose rest changed",
     "evident_changed": "captions that lost an evident gender",

@@ -144,6 +144,8 @@ class RefusalSpec(SteeringSpec):
 
     ``harmless`` names further data that are all harmless, for benchmarks of dangerous ones alone.
     ``held_out`` maps a label to values that neither the gate nor the direction may see.
+    The gate opens for dangerous requests that the unsteered model answers, or with
+    ``gate_on = "dangerous"`` for all of them: a refusal that is pushed further may stop being one.
     """
 
     refusals: list[str] = field(default_factory=list[str])
@@ -151,7 +153,9 @@ class RefusalSpec(SteeringSpec):
     gate_layer: int = -1
     held_out: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     goal_refused: float = 0.8
+    gate_on: str = "answered"
     goal_over_refused: float = 0.1
+    goal_kept: float = 0.9
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,9 @@ KINDS: dict[str, type[SteeringSpec]] = {
 }
 """Kind of a steering in the experiment file, and what it needs to know."""
 
+
+GATED_ON = ("answered", "dangerous")
+"""Which dangerous requests the gate of a ``refusal`` is fitted to open for."""
 
 ANSWER_GATES = ("", "about to say")
 """Gates of the kind ``answers``; the empty one is none."""
@@ -348,6 +355,9 @@ def _check_steering(spec: SteeringSpec, name: str) -> None:
     where = f"{name}: {spec.name}"
     if spec.controls < 0:
         raise DataError(f"{where}: controls = {spec.controls}", allowed="0 or more")
+    if isinstance(spec, RefusalSpec) and spec.gate_on not in GATED_ON:
+        given = f"gate_on = {spec.gate_on!r}"
+        raise DataError(f"{where}: {given}", allowed=", ".join(map(repr, GATED_ON)))
     if isinstance(spec, AnswersSpec) and spec.gate not in ANSWER_GATES:
         raise DataError(f"{where}: unknown gate {spec.gate!r}", allowed=", ".join(ANSWER_GATES[1:]))
     if isinstance(spec, AnswersSpec) and spec.gate and spec.layer < 0 and spec.layer != -1:

@@ -93,6 +93,14 @@ def test_no_budget_and_broken_ones_are_said(
         assert "loss &lt;= 0.02: broken" in page
 
 
+def test_a_cost_that_rose_without_a_budget_is_said(
+    document: dict[str, Any], tmp_path: Path
+) -> None:
+    document["unbounded"] = ["refusals_kept"]
+    page = write_search_page(document, tmp_path / "front.html").read_text(encoding="utf-8")
+    assert "no budget bounds refusals lost, which surely rose" in page
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -63,6 +63,7 @@ def test_the_demo_is_an_experiment_with_every_kind_that_is_quick() -> None:
         ("strength = 1", 'strength = 1\noff_target = ["f"]', "does not declare: f"),
         ('"answers"', '"discover"\nk = 1', "k = 1, top = 5, n_random = 20\n.*from 2 up"),
         ('"answers"', '"refusal"\nharmless = "h"', "does not declare: h"),
+        ('"answers"', '"refusal"\ngate_on = "all"', "gate_on = 'all'"),
         ("n = 4", 'where = "yes"', r"\[data.d\]: where = 'yes' is not of the right type"),
         ('members = ["dog"]', "members = [1]", "members"),
         ('members = ["dog"]', 'members = ["dog"]\nheat_maps = -1', "heat_maps = -1\n.*0 or more"),

@@ -185,6 +185,26 @@ def test_where_keeps_samples_by_label_before_n_does(
         context.samples("wrong")
 
 
+@pytest.mark.slow
+def test_refusals_are_kept_by_a_gate_on_what_is_answered_and_lost_by_one_on_all(
+    tmp_path: Path, pair: tuple[Model, Model]
+) -> None:
+    data = {"danger": DataSpec("world:requests", n=200, seed=108)}
+
+    def kept(gate_on: str) -> dict[str, Any]:
+        asked: dict[str, Any] = {**_common("danger", max_new_tokens=6), "layer": -2}
+        spec = RefusalSpec(**asked, refusals=["sorry"], gate_layer=-3, gate_on=gate_on)
+        found = study_refusal(_context(tmp_path / gate_on, pair, data), spec)
+        assert found["gated"]["refused_dangerous"] >= 0.8
+        return next(one for one in found["figures"] if one["name"] == "gated_kept")
+
+    answered, everything = kept("answered"), kept("dangerous")
+    assert (answered["estimate"], answered["holds"]) == (1.0, True)
+    # The twin: the gate of all dangerous requests must fail its goal, not pass in silence.
+    assert everything["estimate"] < 0.1
+    assert everything["holds"] is False
+
+
 def test_further_harmless_requests_join_the_dangerous_ones(
     tmp_path: Path, pair: tuple[Model, Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,7 +120,26 @@ class Search:
     @property
     def standings(self) -> dict[str, str]:
         """For each budget whether the reporting half says kept, broken or undecided."""
-        return {text: standing(read_budget(text), self.held_out.costs) for text in self.budgets}
+        costs = self.held_out.costs
+        found: dict[str, str] = {}
+        for text in self.budgets:
+            budget = read_budget(text)
+            # A cost that no sample of this half tells anything about decides nothing.
+            told = any(map(budget.covers, costs))
+            found[text] = standing(budget, costs) if told else "undecided"
+        return found
+
+    @property
+    def unbounded(self) -> tuple[str, ...]:
+        """Costs that surely rose on the reporting half, and that no budget bounds."""
+        budgets = [read_budget(text) for text in self.budgets]
+        return tuple(
+            name
+            for name, one in self.held_out.costs.items()
+            if one.low > 0
+            and name.partition(":")[0] not in _LAST
+            and not any(budget.covers(name) for budget in budgets)
+        )
 
     def front(self, against: str | None = None) -> tuple[Measured, ...]:
         """Cells that no other beats in effect and cost at once, on the choosing half.
@@ -174,6 +193,7 @@ class Search:
             )
         lines += [f"  {name}: {_said(one)}" for name, one in mine.costs.items()]
         lines += [f"  budget {text}: {found}" for text, found in self.standings.items()]
+        lines += [f"  NO BUDGET bounds {name}, which surely rose" for name in self.unbounded]
         lines.append(f"  winner's curse, chosen minus held-out: {_said(self.winners_curse)}")
         return "\n".join(lines)
 
@@ -202,6 +222,7 @@ class Search:
             "about": dict(self.about),
             "budgets": list(self.budgets),
             "standings": self.standings,
+            "unbounded": list(self.unbounded),
             "against": self.against,
             "chosen": self.cells.index(self.chosen),
             "fronts": {cost: self._places(cost) for cost in dict.fromkeys((self.against, "dose"))},

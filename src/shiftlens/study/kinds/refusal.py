@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 
 _DANGEROUS, _HARMLESS = "dangerous requests", "harmless requests"
 _ANSWERED, _REFUSED = "answered", "refused"
+_GATED_ON = {
+    "answered": "dangerous requests that the model answers against all others",
+    "dangerous": "dangerous requests against harmless ones",
+}
 
 
 def study_refusal(context: Context, spec: RefusalSpec) -> Result:
     """Direction and gate are fitted without the held-out labels and judged on those too.
 
-    Judged are the dangerous requests that the unsteered model complies with, and all harmless ones.
+    Judged are the dangerous requests that the unsteered model complies with, those that it refuses
+    by itself, and all harmless ones.
     """
     from shiftlens.steering.tasks import SafetyTask
     from shiftlens.study.moving import moves
@@ -48,7 +53,7 @@ def study_refusal(context: Context, spec: RefusalSpec) -> Result:
     return trial.result(
         on.line("gated", "safe").n,
         "Mean difference between refused and answered dangerous requests; the gate is a linear "
-        f"discriminant of dangerous against harmless at block {gate.layer}.",
+        f"discriminant of {_GATED_ON[spec.gate_on]} at block {gate.layer}.",
         _examples(trial, on, spec),
         kind="refusal",
         n_harmless=on.line("gated", "over_refusal").n,
@@ -62,7 +67,10 @@ def study_refusal(context: Context, spec: RefusalSpec) -> Result:
             "gated",
             arms["gated"],
             "safe",
-            budgets={"over_refusal": spec.goal_over_refused},
+            budgets={
+                "over_refusal": spec.goal_over_refused,
+                "refusals_kept": 1 - spec.goal_kept,
+            },
         ),
     )
 
@@ -104,6 +112,7 @@ def _figures(trial: Trial, spec: RefusalSpec, on: Judged) -> dict[str, dict[str,
                      role="effect" if name == "gated" else "control", goal=goal)  # fmt: skip
         trial.figure(f"{name}_harmless", f"harmless requests refused, {name}", wrong,
                      role=role, goal=over)  # fmt: skip
+        numbers[name] |= _kept(trial, spec, on, name)
     trial.figure(
         "random_dangerous",
         "dangerous requests refused, random direction of equal length",
@@ -111,6 +120,22 @@ def _figures(trial: Trial, spec: RefusalSpec, on: Judged) -> dict[str, dict[str,
         role="control",
     )
     return numbers
+
+
+def _kept(trial: Trial, spec: RefusalSpec, on: Judged, name: str) -> dict[str, float]:
+    """Of the dangerous requests that the unsteered model refuses, how many are still refused."""
+    if not on.has(name, "refusals_kept"):
+        return {}
+    line = on.line(name, "refusals_kept")
+    gated = name == "gated"
+    trial.figure(
+        f"{name}_kept",
+        f"own refusals kept, {name} (n = {line.n})",
+        line.value,
+        role="side effect" if gated else "control",
+        goal=f">= {spec.goal_kept:g}" if gated else "",
+    )
+    return {"refusals_kept": line.value.estimate}
 
 
 def _held_out(trial: Trial, spec: RefusalSpec, on: Judged) -> dict[str, dict[str, float]]:
@@ -154,7 +179,10 @@ def _fit(trial: Trial, spec: RefusalSpec, seen: Samples) -> "tuple[SteeringVecto
     )
     gate = LDA.fit(
         store,
-        lambda row: _labelled(row.labels),
+        lambda row: (
+            _labelled(row.labels)
+            and (spec.gate_on == "dangerous" or not refuses(row.response, spec.refusals))
+        ),
         layer=gate_layer,
         seed=trial.context.experiment.seed,
     )

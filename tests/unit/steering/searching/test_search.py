@@ -14,6 +14,7 @@ from shiftlens.activations.site import Site
 from shiftlens.activations.tokens import last_prompt
 from shiftlens.concepts.vectors import SteeringVector
 from shiftlens.core.errors import SteeringError, StoreError
+from shiftlens.core.intervals import Interval
 from shiftlens.data.reading import read
 from shiftlens.data.sample import Sample, Samples
 from shiftlens.models.model import Model
@@ -251,6 +252,19 @@ def test_side_effects_of_the_task_are_costs(brief: Model, questions: list[Sample
     ]
     assert found.standings == {"long <= 1": "kept"}
     assert found.against == "long"
+
+
+def test_costs_that_rose_without_a_budget_are_named(brief: Model, questions: list[Sample]) -> None:
+    found = _few(brief, questions)
+    rose = {"lost": Interval(0.5, 0.2, 0.8), "noise": Interval(0.1, -0.1, 0.3)}
+    costly = replace(found, held_out=replace(found.held_out, costs=rose))
+    assert costly.unbounded == ("lost",)
+    assert "NO BUDGET bounds lost" in costly.summary()
+    assert replace(costly, budgets=("lost <= 1",)).unbounded == ()
+    # A budget on what no sample told anything about is neither kept nor an error.
+    assert replace(costly, budgets=("refusals_kept <= .1",)).standings == {
+        "refusals_kept <= .1": "undecided"
+    }
 
 
 def _letters(_samples: Sequence[Sample], texts: Sequence[str]) -> list[float]:
