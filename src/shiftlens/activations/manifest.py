@@ -9,6 +9,7 @@ way its parts are in journals beside it; they are put into the manifest at the e
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import hexdigits
 from typing import Any
 
 from shiftlens.activations.far_parts import names_of_parts, parts_of, put_part, read_parts
@@ -19,6 +20,7 @@ from shiftlens.core.places import Kept, Remote, place_of, require_here
 
 SCHEMA = 1
 _NAME = "manifest.json"
+_DIGITS = 64  # of a SHA-256
 
 
 @dataclass
@@ -300,8 +302,10 @@ def require_same(
     """
     path, mine, theirs = _first_difference(wanted, found)
     if path:
+        told = "" if _opaque(theirs) else f": {_short(theirs)}, not {_short(mine)}"
         raise MismatchError(
-            f"{root} holds a store with another {path}: {_short(theirs)}, not {_short(mine)}",
+            f"{root} holds a store with another {path}{told}",
+            allowed="the run that began it: the same model, data and options",
             remedy="choose another directory, or remove this one",
         )
 
@@ -315,6 +319,11 @@ def _first_difference(wanted: Any, found: Any, path: str = "") -> tuple[str, Any
                 return result
         return "", None, None
     return ("", None, None) if wanted == found else (path, wanted, found)
+
+
+def _opaque(value: Any) -> bool:
+    """A digest, which tells a reader nothing."""
+    return isinstance(value, str) and len(value) == _DIGITS and set(value) <= set(hexdigits)
 
 
 def _short(value: Any) -> str:

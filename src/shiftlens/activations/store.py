@@ -230,7 +230,9 @@ class ActivationStore:
             )
         if layer not in self.layers:
             raise SiteError(
-                f"layer {layer} is not in {self.path}", allowed=f"layers {list(self.layers)}"
+                f"layer {layer} is not in {self.path}",
+                allowed=f"layers {list(self.layers)}",
+                remedy=f"keep its states: shiftlens harvest MODEL DATA --layers {layer} -o DIR",
             )
         return self.site.at(layer)
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from shiftlens.core.errors import StoreError
+
 _NAME = "concepts"  # what ``learn`` calls them inside its directory
 
 
@@ -11,9 +13,23 @@ def concepts_at(named: str | Path) -> Path:
     Args:
         named: ``runs/concepts/concepts``, the same with ``.json`` or ``.safetensors``, or the
             directory ``runs/concepts``.
+
+    Raises:
+        StoreError: no concepts are there.
     """
     path = Path(named).expanduser()
-    if path.suffix in (".json", ".safetensors"):
-        return path.with_suffix("")
-    beside = path.with_name(f"{path.name}.json")
-    return path / _NAME if path.is_dir() and not beside.is_file() else path
+    stem = path.with_suffix("") if path.suffix in (".json", ".safetensors") else path
+    if not _json(stem).is_file() and path.is_dir():
+        stem = path / _NAME
+    if not _json(stem).is_file():
+        wrong = f"{named} holds no concepts" if path.exists() else f"{_json(stem)} does not exist"
+        raise StoreError(
+            wrong,
+            allowed="what learn saved: its directory, or its files without their ending",
+            remedy="make them: shiftlens learn STORE -o DIR",
+        )
+    return stem
+
+
+def _json(stem: Path) -> Path:
+    return stem.with_name(f"{stem.name}.json")

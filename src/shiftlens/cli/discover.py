@@ -35,7 +35,9 @@ def discover(
     ),
     concepts: Annotated[
         str | None,
-        typer.Option(help="Saved concepts, without ending; learned from half the data otherwise."),
+        typer.Option(
+            help="Saved concepts, or their directory; learned from half the data otherwise."
+        ),
     ] = None,
     layer: Annotated[int, typer.Option(help="Where concepts are learned; -1 is the last.")] = -1,
     k: Annotated[int, typer.Option("--k", help="How many concepts are learned.")] = 6,
@@ -76,18 +78,21 @@ def discover(
     if dry_run:
         _print_cost(_cost(concepts, k, controls, n, max_new_tokens, batch_size), as_json=as_json)
         return
+    from shiftlens.cli.concept_files import concepts_at
     from shiftlens.cli.diff_inputs import samples_of
     from shiftlens.concepts.concepts import Concepts
     from shiftlens.models.loading import load_model
     from shiftlens.steering.discovering import discover as run
 
+    # What is on the disk is read first: a mistake there is found before a model is loaded.
+    given = Concepts.load(concepts_at(concepts)) if concepts else None
     listener = progress(quiet=quiet or as_json)
     rows = rows_option(where, columns)
     samples = samples_of(data, out, n if concepts else 2 * n, seed, prompt, rows)
     samples = as_named(samples, no_images)
     loaded = load_model(model, adapter=adapter, device=device, dtype=dtype)
-    if concepts:
-        learned = Concepts.load(concepts.removesuffix(".safetensors"))
+    if given is not None:
+        learned = given
     else:
         fit, samples = samples.split(0.5, 0.5, seed=seed)
         learned = _learn(loaded, fit, layer, k, seed, out, max_new_tokens, batch_size, listener)

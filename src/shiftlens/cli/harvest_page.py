@@ -191,7 +191,9 @@ def _next(store: "Manifest", layers: Sequence[int], model: str | None) -> str:
 
 
 def size_text(size: int) -> str:
-    """``312 kB``, ``4.1 MB`` or ``12.0 GB``."""
+    """``185 B``, ``312 kB``, ``4.1 MB`` or ``12.0 GB``."""
+    if size < 1000:
+        return f"{size} B"
     for unit, scale in (("GB", 1e9), ("MB", 1e6)):
         if size >= scale:
             return f"{size / scale:.1f} {unit}"

@@ -219,7 +219,8 @@ def _config(where: Path, name: str) -> Any:
         base = read_config(where, "adapter_config.json", name).get("base_model_name_or_path")
         raise DataError(
             f"{name} is an adapter, not a model",
-            remedy=f"load its base with it: load_model({base!r}, adapter={name!r})",
+            allowed=f"its base, with the adapter beside it: {base} --adapter {name}",
+            remedy=f"in Python: load_model({base!r}, adapter={name!r})",
         )
     if not (where / "config.json").is_file():
         raise DataError(

@@ -53,6 +53,7 @@ def read_kept(path: str | Path) -> SteeringVector | AffineEdit | Steering:
         StoreError: missing, damaged, or something else.
     """
     stem = _stem(path)
+    _require_there(path, stem)
     head = read_strict(stem.with_name(f"{stem.name}.json"))
     kind = head.get("kind") if isinstance(head, dict) else None
     if kind == "steering vector":
@@ -63,6 +64,24 @@ def read_kept(path: str | Path) -> SteeringVector | AffineEdit | Steering:
         return Steering.load(stem)
     raise StoreError(
         f"{stem}.json holds {shown(kind)}", allowed="a steering, a steering vector, an affine edit"
+    )
+
+
+def _require_there(path: str | Path, stem: Path) -> None:
+    """What is named instead is often a model, a store, or the folder of another result.
+
+    Raises:
+        StoreError: no file of a steering, vector or edit is at the path.
+    """
+    if stem.with_name(f"{stem.name}.json").exists():
+        return
+    wrong = f"{stem}.json does not exist"
+    if Path(path).exists():
+        wrong = f"{path} holds no steering, steering vector or affine edit"
+    raise StoreError(
+        wrong,
+        allowed="files of one, named without their ending, or the folder that search wrote",
+        remedy="find and keep one: shiftlens search MODEL DATA --source yes --target no -o DIR",
     )
 
 

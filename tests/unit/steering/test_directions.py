@@ -63,8 +63,9 @@ def test_the_way_back_is_the_opposite(store: ActivationStore) -> None:
 
 def test_few_rows_and_rows_on_both_sides_are_refused(store: ActivationStore) -> None:
     yes = [row.labels["answer"] == "yes" for row in store.rows]
-    with pytest.raises(SteeringError, match="only 4 of 20 rows are target"):
+    with pytest.raises(SteeringError, match="only 4 of 20 rows are target") as caught:
         mean_difference(store, source=yes, target=[i >= 16 for i in range(20)], layer=1)
+    assert "responses are " in caught.value.allowed  # a misspelt answer is seen from what is said
     with pytest.raises(SteeringError, match="1 rows are source and target at once"):
         mean_difference(store, source=yes, target=[i >= 5 for i in range(20)], layer=1)
     with pytest.raises(MismatchError, match="3 booleans for 20 rows"):

@@ -1,5 +1,6 @@
 """Which rows of a store are meant: by answer, by label, by what is said."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ Choice = Callable[[Row], bool] | Sequence[bool]
 
 FEWEST = 5
 """Rows on each side of a direction, at least."""
+
+_TOLD, _LETTERS = 4, 30  # responses that an error names, and how much of each
 
 
 def answers(*texts: str) -> Callable[[Row], bool]:
@@ -63,7 +66,7 @@ def sides_of(
     """
     flags = [flags_of(store, choice) for choice in (source, target)]
     for label, side in zip(("source", "target"), flags, strict=True):
-        require_enough(name, label, sum(side), len(store))
+        require_enough(name, label, sum(side), len(store), _commonest(store))
     both = sum(one and other for one, other in zip(*flags, strict=True))
     if both:
         raise SteeringError(
@@ -73,8 +76,22 @@ def sides_of(
     return store.where(flags[0]), store.where(flags[1])
 
 
-def require_enough(name: str, label: str, n: int, of: int) -> None:
+def _commonest(store: ActivationStore) -> str:
+    """What is said most often: it tells a misspelt answer from one that is rare."""
+    counts = Counter(row.response.strip() for row in store.rows if row.response)
+    said = ((text[:_LETTERS], n) for text, n in counts.most_common(_TOLD))
+    return ", ".join(f"{text!r} ({n})" for text, n in said)
+
+
+def require_enough(name: str, label: str, n: int, of: int, said: str = "") -> None:
     """Refuse a side of a direction that has too few rows.
+
+    Args:
+        name: of the direction.
+        label: of the side.
+        n: its rows.
+        of: all rows.
+        said: the commonest responses, where sides are chosen by them.
 
     Raises:
         SteeringError: fewer than 5.
@@ -82,7 +99,7 @@ def require_enough(name: str, label: str, n: int, of: int) -> None:
     if n < FEWEST:
         raise SteeringError(
             f"{name}: only {n} of {of} rows are {label}",
-            allowed=f"at least {FEWEST} on each side",
+            allowed=f"at least {FEWEST} on each side" + (f"; responses are {said}" if said else ""),
             remedy="harvest more samples, or widen the choice",
         )
 
