@@ -37,9 +37,15 @@ class Row:
 
 @dataclass(frozen=True)
 class RowTables:
-    """The tables of a store, read file by file and only the columns that are asked for."""
+    """The tables of a store, read file by file and only the columns that are asked for.
+
+    Attributes:
+        files: a table a part.
+        states: how many states each of them is of, as the manifest has it.
+    """
 
     files: tuple[Kept, ...]
+    states: tuple[int, ...]
 
     def entries(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Every sample and occurrence in order, also those without a state.
@@ -67,15 +73,23 @@ class RowTables:
         """One row for each state, in their order. Rows of one sample share what is the sample's.
 
         Raises:
-            StoreError: a file is missing or damaged.
+            StoreError: a file is missing or damaged, or not of as many states as its shard.
         """
-        for file in self.files:
+        for file, n in zip(self.files, self.states, strict=True):
+            found = 0
             try:
-                yield from RowTables((file,))._rows()
+                for row in RowTables((file,), (n,))._rows():
+                    found += 1
+                    yield row
             except (TypeError, KeyError, ValueError) as error:
                 if isinstance(error, StoreError):
                     raise
                 raise StoreError(f"{file} is missing or damaged ({error})") from error
+            if found != n:
+                raise StoreError(
+                    f"{file} is a table of {found} states, and its shard has {n}",
+                    remedy=f"see what is wrong: shiftlens store verify {file.folder}",
+                )
 
     def _rows(self) -> Iterator[Row]:
         seen: tuple[str, ...] = ()

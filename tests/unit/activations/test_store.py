@@ -109,8 +109,9 @@ def test_tables_of_other_states_are_not_read_as_if_they_were_whole(
     _ = store.at_rows([0]).rows  # twin: before, they are
     other = pa.concat_tables([table, table.slice(0, 3)]).slice(0, n + (3 if n == 8 else 0))
     pq.write_table(other, store.path / "rows-0.parquet")
+    told = r"rows-0\.parquet is a table of \d+ states, and its shard has \d+\n"
     for one in (store, store.at_rows([0, 29])):
-        with pytest.raises(StoreError, match=r"states of 30 rows, and tables of (27|33)\n"):
+        with pytest.raises(StoreError, match=told):
             one.rows  # noqa: B018
 
 
