@@ -99,4 +99,4 @@ def ablation(model: Model) -> Intervention:
 
 def baked(model: Model, one: Intervention) -> Oven:
     """Tried in memory; see ``heat``."""
-    return heat(as_steering(one), model)
+    return heat(as_steering(one), model, everywhere=isinstance(one.operator, Ablate))

@@ -98,7 +98,7 @@ def test_the_model_itself_is_given_back(tiny: Model, tmp_path: Path) -> None:
     before = {key: one.clone() for key, one in tiny.hf.state_dict().items()}
     export(build_vector(), "baked", tmp_path / "one", model=tiny)
     ablation = Intervention(build_vector(), scope="all", operator=Ablate(), layers=_ALL)
-    export(ablation, "baked", tmp_path / "two", model=tiny)
+    export(ablation, "baked", tmp_path / "two", model=tiny, everywhere=True)
     after = tiny.hf.state_dict()
     assert all(torch.equal(after[key], one) for key, one in before.items())
 
@@ -148,7 +148,7 @@ def test_several_vectors_add_up(tiny: Model, tmp_path: Path) -> None:
 def test_an_ablation_leaves_no_state_with_any_of_the_direction(tiny: Model, tmp_path: Path) -> None:
     vector = build_vector()
     one = Intervention(vector, scope="all", operator=Ablate(), layers=_ALL)
-    done = export(one, "baked", tmp_path / "baked", model=tiny)
+    done = export(one, "baked", tmp_path / "baked", model=tiny, everywhere=True)
     check = _receipt(done)["check"]
     assert check["max_difference"] <= 1e-4 < 1.0 < check["unsteered"]
     assert check["hooks_after_blocks"] > 1.0

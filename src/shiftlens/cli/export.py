@@ -42,6 +42,13 @@ def export(
     ] = None,
     operator: OperatorOption = None,
     layers: LayersOption = None,
+    everywhere: Annotated[
+        bool,
+        typer.Option(
+            "--everywhere",
+            help="Bake an ablation as weights do it, which is more than hooks after blocks do.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print files and notes.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
     dry_run: Annotated[
@@ -70,7 +77,7 @@ def export(
         layers=chosen,
         count=None if subject is None else subject.count,
     )
-    target, plan = plan_export(steering, to, model=subject)
+    target, plan = plan_export(steering, to, model=subject, everywhere=everywhere, out=out)
     files = plan.files if dry_run else carry_out(target, plan, out).files
     if as_json:
         _print_json(target.name, out, plan, written=not dry_run)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from shiftlens.core.errors import ExportError, MismatchError
 from shiftlens.core.manifest import disk_guard
+from shiftlens.core.staging import require_empty
 from shiftlens.models.claims import require_known
 from shiftlens.steering.exporting.refusing import require_sound
 from shiftlens.steering.exporting.subject import Subject
@@ -26,6 +27,7 @@ def export(
     out: str | Path,
     *,
     model: "str | Path | Model | Subject | None" = None,
+    everywhere: bool = False,
 ) -> Exported:
     """Write a steering for another engine.
 
@@ -40,6 +42,9 @@ def export(
         out: the folder, which is made.
         model: the model that it is for: loaded, or a directory, an id or ``package:name``. Some
             targets need it; where it is given, the vectors are held against it.
+        everywhere: let the target ``baked`` carry out an ablation as weights can: in everything
+            that is written to the residual stream. That is another function than the one that hooks
+            after every block carry out, and is refused without this where it shows.
 
     Returns:
         the files, and notes for whoever uses them.
@@ -50,8 +55,9 @@ def export(
         MismatchError: vectors of another model.
         MachineError: the disk is full.
     """
-    target, plan = plan_export(what, to, model=model)
-    return carry_out(target, plan, out)
+    folder = Path(out)
+    target, plan = plan_export(what, to, model=model, everywhere=everywhere, out=folder)
+    return carry_out(target, plan, folder)
 
 
 def carry_out(target: Target, plan: Plan, out: str | Path) -> Exported:
@@ -72,8 +78,17 @@ def plan_export(
     to: str,
     *,
     model: "str | Path | Model | Subject | None" = None,
+    everywhere: bool = False,
+    out: Path | None = None,
 ) -> tuple[Target, Plan]:
     """What ``export`` would write; the same refusals, and nothing is written.
+
+    Args:
+        what: as in ``export``, like ``to``, ``model`` and ``everywhere``.
+        to: the target.
+        model: that it is for.
+        everywhere: of ablations.
+        out: the folder, where it is known: one that will be refused is refused at once.
 
     Raises:
         ExportError: an unknown target, something that it cannot express, or nothing to export.
@@ -81,6 +96,9 @@ def plan_export(
         MismatchError: vectors of another model.
     """
     target, steering = find_target(to), as_steering(what, scope="all")
+    target = target.everywhere() if everywhere else target
+    if out is not None and target.needs_empty_folder:
+        require_empty(out)
     subject = _subject(model)
     if subject is None and target.needs_model:
         raise ExportError(

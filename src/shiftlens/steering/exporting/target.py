@@ -62,6 +62,21 @@ class Target(ABC):
     needs_model: ClassVar[bool] = False
     """Whether ``plan`` cannot do without a model; ``export`` refuses for it, then."""
 
+    needs_empty_folder: ClassVar[bool] = False
+    """Whether its files may stand beside no others; ``export`` refuses for it, before the work."""
+
+    def everywhere(self) -> "Target":
+        """The target with ablations as the engine can do them, where that is more than hooks do.
+
+        Raises:
+            ExportError: the target bakes no ablation.
+        """
+        raise ExportError(
+            f"the target {self.name!r} bakes no ablation into weights",
+            allowed="everywhere beside the target baked",
+            remedy="leave --everywhere out",
+        )
+
     @abstractmethod
     def plan(self, steering: Steering, subject: Subject | None) -> Plan:
         """Say what would be written, without writing, and hold all that writing needs.

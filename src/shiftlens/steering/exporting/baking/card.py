@@ -1,5 +1,6 @@
 """The model card of a baked checkpoint, written from its receipt."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ with its SHA-256 before and after.
 
 ## How it was checked
 
-Loaded from these files and compared with the original steered by hooks, at {positions} positions
+Loaded from these files and compared with {reference}, at {positions} positions
 ({pictures}), in {dtype}: the largest difference of a logit is {difference:.2g} (allowed:
 {allowed:.2g}); the steering itself moves logits by up to {unsteered:.3g}. Of {responses} greedy
 responses {same} begin with the same tokens.
@@ -50,6 +51,10 @@ at all. It acts on every prompt, also on those that nobody thought of: measure w
 change as well.
 """
 
+_HOOKED = "the original steered by hooks"
+# Hooks after every block do less than an ablation in weights: the notes say by how much.
+_BEHIND = "the original in which nothing reads the direction any more"
+
 
 def card(oven: "Oven", receipt: dict[str, Any]) -> str:
     """The card as Markdown, with the front matter of model hubs.
@@ -60,18 +65,24 @@ def card(oven: "Oven", receipt: dict[str, Any]) -> str:
     """
     check = receipt["check"]
     name = public_name(str(oven.base.get("model", "the original")))
-    front = f"base_model: {name}\n" if "/" in name else ""
-    licence = oven.steering.licence or _licence_of(oven.stored.root)
+    own = oven.steering.licence
+    told = {
+        "base_model": name if "/" in name else "",
+        **({"license": own} if own else _licence_of(oven.stored.root)),
+    }
+    # Written as JSON, which YAML reads and nothing can break out of.
+    front = "".join(f"{key}: {json.dumps(text)}\n" for key, text in told.items() if text)
     notes = "".join(f"\n- {_line(note)}" for note in receipt["notes"])
     undo = receipt["undo"]["possible"]
     return _TEXT.format(
-        front=front + (f"license: {licence}\n" if licence else ""),
+        front=front,
         title=_line(oven.steering.name),
         base=f"`{name}`",
         description=_line(oven.steering.description) or "Nobody has described it.",
         rows="\n".join(_row(one) for one in receipt["interventions"]),
         changed=_changed(receipt),
         receipt="baked.json",
+        reference=_BEHIND if "hooks_after_blocks" in check else _HOOKED,
         positions=check["positions"],
         pictures="with a picture" if check["pictures"] else "of text alone",
         dtype=check["dtype"],
@@ -114,17 +125,17 @@ def _changed(receipt: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _licence_of(root: Path) -> str:
+def _licence_of(root: Path) -> dict[str, str]:
     """What the original's card says of its licence, if it has one."""
-    path = root / "README.md"
-    if not path.is_file():
-        return ""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    if not lines or lines[0] != "---" or "---" not in lines[1:]:
-        return ""
-    front = lines[1 : lines.index("---", 1)]
-    found = (one.removeprefix("license:").strip() for one in front if one.startswith("license:"))
-    return next(found, "")
+    from huggingface_hub.repocard import metadata_load
+
+    path = root / CARD
+    try:
+        told = metadata_load(path) if path.is_file() else None
+    except Exception:  # somebody else's card: whatever is wrong, it says nothing
+        return {}
+    found = {key: (told or {}).get(key) for key in ("license", "license_name", "license_link")}
+    return {key: value for key, value in found.items() if isinstance(value, str)}
 
 
 def _line(text: str) -> str:

@@ -1,6 +1,5 @@
 """``Oven``: a baking that was tried in memory, and how it is written and checked."""
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from shiftlens.core.errors import ExportError
 from shiftlens.core.manifest import write_atomic, write_json
+from shiftlens.core.staging import CONFIG, staged
 from shiftlens.models.model import Model
 from shiftlens.models.spread import is_offloaded
 from shiftlens.steering.applying import open_steering
@@ -35,6 +35,7 @@ from shiftlens.steering.exporting.baking.stored import (
     write_config,
     write_weights,
 )
+from shiftlens.steering.exporting.refusing import HOOKS
 from shiftlens.steering.keeping.steering import Steering
 
 
@@ -73,7 +74,7 @@ class Oven:
         sizes = {name: (root / file).stat().st_size for file, name in names.items()}
         if new or (root / INDEX).is_file():
             sizes[INDEX] = 100 * len(self.stored.files)
-        copied = {name: (root / name).stat().st_size for name in ("config.json", *beside(root))}
+        copied = {name: (root / name).stat().st_size for name in (CONFIG, *beside(root))}
         own = {RECEIPT: 4096, CARD: 4096}
         return {**sizes, **({self.stored.new_file: new} if new else {}), **copied, **own}
 
@@ -85,34 +86,25 @@ class Oven:
             return self.changes.notes
         told = (
             f"on the prompts of the check, hooks after every block and these weights differ by up "
-            f"to {apart:.3g} in the logits; the ablation itself moves them by up to "
+            f"to {apart.max_difference:.3g} in the logits; the ablation itself moves them by up to "
             f"{self.tried.unsteered:.3g}"
         )
         return (*self.changes.notes, told)
 
     def write(self, folder: Path) -> None:
-        """Write the checkpoint, load it, compare, and only then say what it is.
+        """Write the checkpoint, load it, compare, and only then let it appear.
 
         Raises:
             ExportError: the folder is not empty, or the loaded checkpoint does something else; then
                 nothing of it is left.
             MachineError: the disk is full.
         """
-        if any(folder.iterdir()):
-            raise ExportError(
-                f"{folder} is not empty: weights of two checkpoints in one folder are read as one",
-                allowed="a folder that does not exist, or an empty one",
-            )
-        try:
-            self._write_model(folder)
-            checked = self._check(folder)
-            receipt = receipt_of(self, folder, checked)
-            write_json(folder / RECEIPT, receipt)
-            write_atomic(folder / CARD, card(self, receipt).encode())
-        except BaseException:
-            shutil.rmtree(folder)
-            folder.mkdir()
-            raise
+        with staged(folder) as place:
+            self._write_model(place)
+            checked = self._check(place)
+            receipt = receipt_of(self, place, checked)
+            write_json(place / RECEIPT, receipt)
+            write_atomic(place / CARD, card(self, receipt).encode())
 
     def _write_model(self, folder: Path) -> None:
         root = self.stored.root
@@ -157,11 +149,16 @@ class Expected:
     plain: Sequence[Tensor]
     hooked: Sequence[Tensor]
     said: Sequence[tuple[int, ...]]
-    halfway: float | None = None
+    halfway: Comparison | None = None
 
 
-def heat(steering: Steering, model: Model) -> Oven:
+def heat(steering: Steering, model: Model, *, everywhere: bool = False) -> Oven:
     """Everything before the writing.
+
+    Args:
+        steering: what is baked.
+        model: whose weights; it is given back bit for bit.
+        everywhere: let an ablation be what weights can do, where that is more than hooks do.
 
     Raises:
         ExportError: weights cannot carry the steering, or what they do is not what the hooks do.
@@ -174,8 +171,16 @@ def heat(steering: Steering, model: Model) -> Oven:
             remedy="load it on one device, or on several that hold all of it",
         )
     recipe = sort(steering, model)
+    if everywhere and recipe.ablated is None:
+        raise ExportError(
+            f"{steering.name!r} ablates nothing in the residual stream",
+            allowed="everywhere beside an ablation after all blocks",
+            remedy="leave --everywhere out",
+        )
     asked = probing(model, need_pictures=recipe.needs_pictures)
     expected = _expect(model, recipe, asked)
+    if not everywhere:
+        _require_measured(expected)
     changes = recipe.bake(model, asked.batches)
     tried = compare(
         model,
@@ -207,8 +212,28 @@ def _expect(model: Model, recipe: Recipe, asked: Questions) -> Expected:
     if recipe.halfway is not None:
         with open_steering(model, [recipe.halfway]):
             between = all_logits(model, asked.batches)
-        halfway = compare(model, hooked, between, plain, pictures=asked.pictures).max_difference
+        halfway = compare(model, hooked, between, plain, pictures=asked.pictures)
     return Expected(asked, plain, hooked, said, halfway)
+
+
+def _require_measured(expected: Expected) -> None:
+    """Refuse an ablation that weights would carry out in another way than it was measured.
+
+    Raises:
+        ExportError: hooks after every block do something else than the weights would.
+    """
+    apart = expected.halfway
+    if apart is None or apart.equal:
+        return
+    raise ExportError(
+        "weights take a direction out of everything that is written to the residual stream, which "
+        "is more than hooks after every block do: on the prompts of the check the two differ by up "
+        f"to {apart.max_difference:.3g} in the logits, where the ablation itself moves them by up "
+        f"to {apart.unsteered:.3g}",
+        allowed="by default, weights that do what the hooks do, which were measured",
+        remedy="ask for it as weights do it (--everywhere; everywhere=True in Python) and evaluate "
+        f"the checkpoint itself; or {HOOKS}",
+    )
 
 
 def _named(

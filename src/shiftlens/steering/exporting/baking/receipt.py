@@ -53,11 +53,16 @@ def receipt_of(oven: "Oven", folder: Path, checked: dict[str, Any]) -> dict[str,
             for file in sorted(folder.iterdir())
             if file.suffix == ".safetensors" or file.name in (INDEX, "config.json")
         },
-        "check": {**checked, "in_memory": oven.tried.max_difference}
-        | ({} if oven.expected.halfway is None else {"hooks_after_blocks": oven.expected.halfway}),
+        "check": {**checked, "in_memory": oven.tried.max_difference, **_apart(oven)},
         "undo": _undo(oven),
         "earlier": _earlier(oven.stored.root),
     }
+
+
+def _apart(oven: "Oven") -> dict[str, float]:
+    """Of an ablation, how far hooks after every block are from what was baked."""
+    found = oven.expected.halfway
+    return {} if found is None else {"hooks_after_blocks": found.max_difference}
 
 
 def _earlier(root: Path) -> Any:

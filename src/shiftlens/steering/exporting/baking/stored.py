@@ -18,6 +18,9 @@ INDEX = "model.safetensors.index.json"
 _ADDED = "model-steering{}.safetensors"
 _ALONE, _FIRST = "model.safetensors", "model-00001.safetensors"
 _ENDINGS = (".json", ".jinja", ".model", ".txt", ".tiktoken")
+_LEGAL = ("license", "licence", "notice", "copying", "use_policy", "acceptable_use")
+"""Beginnings of files that whoever passes a model on has to pass on, too."""
+
 _ABOUT_WEIGHTS = ("config.json", INDEX)
 
 
@@ -120,11 +123,13 @@ def _common(key: str, name: str) -> int:
 
 
 def beside(root: Path) -> list[str]:
-    """Files that a directory holds beside weights and configuration: processor, tokenizer, ..."""
+    """Files that a directory holds beside weights and configuration: tokenizer, licence, ..."""
     return [
         file.name
         for file in sorted(root.iterdir())
-        if file.is_file() and file.suffix in _ENDINGS and file.name not in _ABOUT_WEIGHTS
+        if file.is_file()
+        and (file.suffix in _ENDINGS or file.name.lower().startswith(_LEGAL))
+        and file.name not in _ABOUT_WEIGHTS
     ]
 
 

@@ -16,6 +16,14 @@ class Baked(Target):
 
     name = "baked"
     needs_model = True
+    needs_empty_folder = True
+
+    def __init__(self, *, everywhere: bool = False) -> None:
+        self._everywhere = everywhere
+
+    def everywhere(self) -> "Baked":
+        """The target that bakes an ablation as weights can do it, which may be more than hooks."""
+        return Baked(everywhere=True)
 
     def plan(self, steering: Steering, subject: "Subject | None") -> Plan:
         """Load the model, find what carries the steering, and try it on a few prompts.
@@ -25,5 +33,5 @@ class Baked(Target):
         """
         assert subject is not None  # ``export`` has seen to it
         require_plain(subject.config, subject.adapter, subject.name)
-        oven = heat(steering, subject.load())
+        oven = heat(steering, subject.load(), everywhere=self._everywhere)
         return Plan(oven.files, oven.notes, oven.write)

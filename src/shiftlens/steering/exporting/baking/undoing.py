@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from shiftlens.core.errors import ExportError
-from shiftlens.core.manifest import write_json
+from shiftlens.core.manifest import sha256_file, write_json
+from shiftlens.core.staging import require_empty, staged
 from shiftlens.core.strict_json import read_strict
 from shiftlens.steering.exporting.baking.receipt import KIND, RECEIPT, SCHEMA
 from shiftlens.steering.exporting.baking.stored import (
@@ -39,12 +40,14 @@ def unbake(folder: str | Path, out: str | Path) -> Path:
         ``out``.
 
     Raises:
-        ExportError: there is no receipt, it is of another kind or damaged, matrices were changed
-            (an ablation or a projector's edit: then the original model is the undo), or ``out`` is
-            not empty.
+        ExportError: there is no receipt, it is of another kind or damaged, the weights are not as
+            they were baked, matrices were changed (an ablation or a projector's edit: then the
+            original model is the undo), or ``out`` is not empty.
         StoreError: the receipt is not JSON.
+        MachineError: the disk is full. Nothing half-written is left.
     """
     root, target = Path(folder), Path(out)
+    require_empty(target)
     receipt = _receipt(root)
     try:
         kept, restored = _as_before(root, receipt)
@@ -55,14 +58,12 @@ def unbake(folder: str | Path, out: str | Path) -> Path:
             f"{root / RECEIPT} is damaged ({type(error).__name__}: {error})",
             remedy="take the original model again",
         ) from error
-    target.mkdir(parents=True, exist_ok=True)
-    if any(target.iterdir()):
-        raise ExportError(f"{target} is not empty", allowed="a new folder, or an empty one")
-    copy_files([name for name in beside(root) if name != RECEIPT], root, target)
-    write_weights(kept, target, restored, {}, alone=len(set(kept.files.values())) == 1)
-    if receipt["earlier"] is not None:
-        write_json(target / RECEIPT, receipt["earlier"])
-    restore_config(root, target, receipt["settings"])
+    with staged(target) as place:
+        copy_files([name for name in beside(root) if name != RECEIPT], root, place)
+        write_weights(kept, place, restored, {}, alone=len(set(kept.files.values())) == 1)
+        if receipt["earlier"] is not None:
+            write_json(place / RECEIPT, receipt["earlier"])
+        restore_config(root, place, receipt["settings"])
     return target
 
 
@@ -80,6 +81,7 @@ def _as_before(
             f"{root} cannot be unbaked: {undo['why']}",
             remedy=f"take the original again: {receipt['base'].get('model')}",
         )
+    _require_as_baked(root, receipt["files"])
     found = Stored.open(root)
     kept = {key: file for key, file in found.files.items() if file not in undo["drop"]}
     stored = Stored(root, kept, {key: found.shapes[key] for key in kept})
@@ -93,6 +95,24 @@ def _as_before(
         _ = name.split("."), told["was_there"], told["before"]
     _ = receipt["earlier"]
     return stored, restored
+
+
+def _require_as_baked(root: Path, files: dict[str, str]) -> None:
+    """Refuse weights that were changed since: what came out would not be the original.
+
+    Raises:
+        ExportError: a file is missing, is another, or is not the receipt's.
+    """
+    weights = {name: mark for name, mark in files.items() if name.endswith(".safetensors")}
+    there = {file.name: file for file in root.glob("*.safetensors")}
+    wrong = sorted(weights.keys() ^ there.keys()) or sorted(
+        name for name, mark in weights.items() if sha256_file(there[name]) != mark
+    )
+    if wrong:
+        raise ExportError(
+            f"{root / wrong[0]} is not as it was baked: what would come out is not the original",
+            remedy="take the original model again",
+        )
 
 
 def _receipt(root: Path) -> dict[str, Any]:
