@@ -5,6 +5,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from shiftlens import __version__
 
 _ROOT = Path(__file__).parents[2]
@@ -52,8 +54,9 @@ def test_every_extra_is_told_of() -> None:
     assert set(re.findall(r"(?m)^\| `(\w+)` \| ", _PAGE)) == extras
 
 
-def test_torch_is_named_with_the_version_that_was_tested() -> None:
+@pytest.mark.parametrize("page", ["docs/release.md", "docs/index.md", "README.md"])
+def test_torch_is_named_with_the_version_that_was_tested(page: str) -> None:
     tested = (_ROOT / "constraints.txt").read_text(encoding="utf-8")
-    named = re.search(r"torch==[\d.]+", _PAGE)
+    named = re.search(r"torch==[\d.]+", (_ROOT / page).read_text(encoding="utf-8"))
     assert named is not None
     assert re.search(rf"(?m)^{re.escape(named[0])}$", tested)

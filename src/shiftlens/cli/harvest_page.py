@@ -183,8 +183,13 @@ def _print_quarantine(quarantine: Sequence[dict[str, str]]) -> None:
     console().print(text, markup=False, soft_wrap=True)
 
 
+def _counts(rows: int) -> str:
+    """Numbers of concepts that so many states can be asked for: half of them learn, half judge."""
+    return ",".join(str(k) for k in (5, 10, 20, 40) if 2 * k <= rows) or "2"
+
+
 def _next(store: "Manifest", layers: Sequence[int], model: str | None) -> str:
-    words = ["shiftlens", "learn", str(store.place), "--k", "5,10,20,40"]
+    words = ["shiftlens", "learn", str(store.place), "--k", _counts(_rows(store))]
     if len(layers) > 1:
         words += ["--layer", str(layers[-1])]
     return shlex.join([*words, *(["--model", model] if model else [])])

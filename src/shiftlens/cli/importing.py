@@ -56,7 +56,7 @@ def bring_in(
         bool, typer.Option("--dry-run", help="Say what it would write, and stop.")
     ] = False,
 ) -> None:
-    """Make a store of a features file of xl-vlms, or a steering of a control vector of llama.cpp.
+    """Take over states of xl-vlms, or a control vector of llama.cpp: as a store, or a steering.
 
     Nothing in the file is run. With --model, where its weights are at hand, the store is as good as
     a harvested one, and the vectors steer. Without, concepts can be learned from it and compared

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from shiftlens.concepts.concepts import Concepts
 
 _SHOWN = 40  # concepts in the table
+_FEW = 10  # states of a concept; a diff judges none of fewer pictures
 _CURED = ("standard", "white")  # spaces that hear every dimension
 
 
@@ -82,6 +83,8 @@ def print_learned(
         if choice is not None:
             screen.print()
         _print_concepts(concepts, report)
+        if choice is None:
+            _warn_small(concepts)
     space = str((concepts.learner if concepts is not None else choice.learner).get("space", "raw"))  # pyright: ignore
     _warn(report or (choice.dominant if choice is not None else {}), space)
     _warn_flat(concepts)
@@ -99,6 +102,17 @@ def print_learned(
     for name, text in lines:
         screen.print(f"  {name:<9} {text}", markup=False, soft_wrap=True)
     _of_before(concepts, choice, out)
+
+
+def _warn_small(concepts: "Concepts") -> None:
+    """One k is learned without being judged; concepts of a few states are told."""
+    small = sum(size < _FEW for size in concepts.sizes)
+    if small:
+        _say(
+            f"{small} of {concepts.k} concepts have fewer than {_FEW} states, and nobody judged "
+            "whether they come back on other pictures: several k (--k 5,10,20) are judged",
+            style="yellow",
+        )
 
 
 def print_choice(choice: "Choice") -> None:

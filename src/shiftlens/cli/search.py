@@ -144,9 +144,11 @@ def search(
         print_cost(told, as_json=as_json)
         return
     from shiftlens.models.loading import load_model
-    from shiftlens.steering.reading import read_gate
+    from shiftlens.steering.reading import read_gate, read_vector
     from shiftlens.steering.searching import search as run
 
+    for one in vector or ():
+        read_vector(one)
     listener = progress(quiet=quiet or as_json)
     samples = _samples(data, out, parts * n, seed, prompt, rows)
     beside = [_off_target(one, out, n, seed) for one in named_sources(off_target or ())]

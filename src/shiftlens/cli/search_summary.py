@@ -89,6 +89,8 @@ def print_search(found: "Search", out: Path) -> None:
     page.print(f"  numbers  {out / 'search.json'}", markup=False, soft_wrap=True)
     page.print(f"  vector   {out / 'best.safetensors'}", markup=False, soft_wrap=True)
     page.print(f"  use      {_options(found, out)}", markup=False, soft_wrap=True)
+    if (out / "steering.json").is_file():  # a gate that is a program is in no file
+        page.print(f"  or       --vector {out}, all as it was chosen", markup=False, soft_wrap=True)
 
 
 def _options(found: "Search", out: Path) -> str:
@@ -159,7 +161,7 @@ def _print_held_out(found: "Search") -> None:
     lines = [
         (found.about["objective"]["label"], _interval(mine.effect)),
         ("  unsteered", _interval(found.held_out_unsteered.effect)),
-        *((f"  {one.name} direction", _interval(one.effect)) for one in found.controls),
+        *((f"  {_control(one.name)}", _interval(one.effect)) for one in found.controls),
         *((f"cost {name}", _interval(one, 3)) for name, one in mine.costs.items()),
     ]
     width = min(max(cell_len(label) for label, _ in lines), _LABEL)
@@ -178,6 +180,11 @@ def _print_held_out(found: "Search") -> None:
         f"{bounds(curse.to_dict())}",
         markup=False,
     )
+
+
+def _control(name: str) -> str:
+    """A random direction by its number; the figures call it ``random 0``."""
+    return name.replace("random", "random direction", 1)
 
 
 def _interval(one: Any, digits: int = 2) -> str:

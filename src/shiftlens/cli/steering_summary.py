@@ -21,7 +21,7 @@ def print_steering(steering: Mapping[str, Mapping[str, Any]], *, tables: bool) -
         tables: print also what every arm did, and which directions were found.
     """
     for number, found in enumerate(steering.values()):
-        if tables and number:
+        if number:
             console().print()
         console().print(f"[bold]{_safe(found['title'])}[/bold] (n = {found['n']})")
         _print_figures(found["figures"])
@@ -35,14 +35,16 @@ def _print_figures(figures: Sequence[Mapping[str, Any]]) -> None:
     lines = [
         (
             _safe(figure["label"]),
-            f"{figure['estimate']:.2f}",
+            decimal(figure["estimate"]),
             _safe(_interval(figure)),
             _safe(figure["goal"] or ""),
             {True: "reached", False: "MISSED", None: ""}[figure["holds"]],
         )
         for figure in figures
     ]
-    console().print(table("", ("", "share", "95 %", "goal", ""), lines))
+    grid = table("", ("", "share", "95 %", "goal", ""), lines)
+    grid.columns[0].no_wrap = False  # labels end in what tells them apart
+    console().print(grid)
 
 
 def _print_arms(lines: Sequence[Mapping[str, Any]]) -> None:
@@ -98,7 +100,7 @@ def _print_directions(directions: Sequence[Mapping[str, Any]], null: Sequence[in
 
 
 def _interval(numbers: Mapping[str, Any]) -> str:
-    return f"[{numbers['low']:.2f}, {numbers['high']:.2f}]"
+    return f"[{decimal(numbers['low'])}, {decimal(numbers['high'])}]"
 
 
 def _probability(p: float) -> str:

@@ -13,7 +13,11 @@ _Json = Annotated[bool, typer.Option("--json", help="Print what was found.")]
 
 def register(app: typer.Typer) -> None:
     """Add the verb and its three commands to the command line."""
-    store = typer.Typer(help="What a store holds, and whether it is sound.", no_args_is_help=True)
+    store = typer.Typer(
+        help="What a store holds, and whether it is sound.",
+        short_help="Say what a store holds, and whether it is sound",
+        no_args_is_help=True,
+    )
     store.command("info")(info)
     store.command("verify")(verify)
     store.command("cache")(cache)

@@ -48,14 +48,22 @@ def model_of(
 
 
 def require_own_store(concepts: "Concepts", store: "ActivationStore") -> None:
-    """Refuse to look for pictures of concepts in the states of another model.
+    """Refuse to look for pictures of concepts in states of another model, or of another kind.
 
     Raises:
-        MismatchError: the concepts were learned from states of other weights.
+        MismatchError: the concepts were learned from states of other weights, or of other tokens:
+            those before a word lie elsewhere than those at the end of a prompt.
     """
     mine, theirs = concepts.provenance.get("model"), store.provenance["model"]
     if mine and any(mine.get(key) != theirs.get(key) for key in _WEIGHTS):
         raise MismatchError(
             f"these concepts were learned from another model's states than {store.path} holds",
             allowed="a store of the model that they were learned from",
+        )
+    own, others = concepts.site.tokens.kind, store.site.tokens.kind
+    if own != others:
+        raise MismatchError(
+            f"these concepts were learned from states of the tokens {own!r}, and {store.path} "
+            f"holds states of {others!r}",
+            allowed=f"a store of the tokens {own!r}",
         )

@@ -64,7 +64,7 @@ def suggest(
         bool, typer.Option("--dry-run", help="Say what it would cost, and stop.")
     ] = False,
 ) -> None:
-    """Say which words are said often enough to compare two models at, and at which layer.
+    """Say which words and layers are worth looking at: what is said often enough, and read where.
 
     The model answers a few samples. Words of content are counted; at each layer it is told how
     often the state before a word reads that word out, and how well concepts that are learned on one

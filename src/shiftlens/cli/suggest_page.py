@@ -133,7 +133,10 @@ def _conclusion(found: "Suggestion") -> str:
             f"{among}concepts of “{found.word}” hold best on other samples at block {found.layer}"
         )
         if found.clearest != found.layer:
-            parts.append(f"of all, at block {found.clearest}, where words cannot yet be read")
+            there = next(one for one in found.layers if one.layer == found.clearest)
+            lost = "behind which words are lost again"
+            why = lost if there.legible else "where words cannot yet be read"
+            parts.append(f"of all, at block {found.clearest}, {why}")
     elif not found.k:
         parts.append(f"too few samples say “{found.word}” for concepts: more with --samples")
     else:

@@ -36,6 +36,7 @@ def print_summary(outcome: Outcome, *, tables: bool = False) -> None:
     out.print(
         f"  numbers  {outcome.report.with_name('metrics.json')}", markup=False, soft_wrap=True
     )
+    out.print(f"  try it   shiftlens serve {outcome.report.parent}", markup=False, soft_wrap=True)
 
 
 def _print_toi(name: str, toi: Mapping[str, Any]) -> None:
@@ -66,7 +67,7 @@ def _print_toi(name: str, toi: Mapping[str, Any]) -> None:
         verdict = "above" if gap["low"] > 0 else "[bold]not[/bold] above"
         out.print(
             f"  concept shifts are {verdict} the {control} control: "
-            f"{signed(gap['estimate'], 3)} {_interval(gap)}"
+            f"{signed(gap['estimate'], 3)} {_interval(gap, 3)}"
         )
 
 
@@ -83,12 +84,12 @@ def _print_ceiling(recovery: Mapping[str, Any]) -> None:
     if best:
         console().print(
             f"  best strength, cross-fitted: {decimal(best['strength'])}; gain over 1: "
-            f"{signed(best['gain']['estimate'], 3)} {_interval(best['gain'])}"
+            f"{signed(best['gain']['estimate'], 3)} {_interval(best['gain'], 3)}"
         )
 
 
-def _interval(numbers: Mapping[str, Any]) -> str:
-    return f"\\[{numbers['low']:.2f}, {numbers['high']:.2f}]"
+def _interval(numbers: Mapping[str, Any], digits: int = 2) -> str:
+    return f"\\[{decimal(numbers['low'], digits)}, {decimal(numbers['high'], digits)}]"
 
 
 def _safe(text: str) -> str:

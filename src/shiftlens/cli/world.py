@@ -14,7 +14,11 @@ _Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 
 def register(app: typer.Typer) -> None:
     """Add the verb and its two commands to the command line."""
-    world = typer.Typer(help="The embedded picture world.", no_args_is_help=True)
+    world = typer.Typer(
+        help="The embedded picture world.",
+        short_help="Draw pictures of the embedded world, or train its models",
+        no_args_is_help=True,
+    )
     world.command("train")(train)
     world.command("draw")(draw)
     app.add_typer(world, name="world")

@@ -134,7 +134,13 @@ def _read_path(
     else:
         samples = _pictures(path, pictures, prompt, limit, seed, columns=columns, where=where)
     if not samples:
-        raise DataError(f"{path} holds no samples", allowed=_seen(path))
+        raise DataError(
+            f"{path} holds no samples",
+            allowed=_seen(path),
+            remedy="it is a model's directory: name the model first, then the data"
+            if (path / "config.json").is_file()
+            else "",
+        )
     whole = path.resolve()
     return Samples(samples, root=whole if whole.is_dir() else whole.parent)
 

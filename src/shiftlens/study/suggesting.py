@@ -81,6 +81,11 @@ class LayerWorth:
     median_rank: float
     explained: Interval | None
 
+    @property
+    def legible(self) -> bool:
+        """Whether words are read out there, for sure more often than not and than by chance."""
+        return self.read.low > max(_LEGIBLE, self.chance or 0)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON."""
         return {
@@ -320,7 +325,7 @@ def _legible_from(layers: Sequence[LayerWorth]) -> int | None:
     """
     legible: int | None = None
     for one in reversed(layers):
-        if one.read.low <= max(_LEGIBLE, one.chance or 0):
+        if not one.legible:
             break
         legible = one.layer
     return legible

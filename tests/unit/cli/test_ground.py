@@ -193,6 +193,14 @@ def test_what_does_not_belong_together_is_refused(
     command = ["ground", str(folder / "c"), str(tmp_path / "t"), "--model", str(base_path)]
     assert cli.run_app([*command, "--adapter", str(adapter_path)]) == 2
     assert "another model's states" in capsys.readouterr().err
+    # The same model's states at the end of prompts, beside concepts of words.
+    other = f"harvest {base_path} {folder / 'data'} -o {tmp_path / 'end'} --samples 6 --quiet"
+    assert cli.run_app(other.split()) == 0
+    kept = (folder / "c" / "concepts.json").read_bytes()
+    command = ["ground", str(folder / "c"), str(tmp_path / "end"), "--model", str(base_path)]
+    assert cli.run_app(command) == 2
+    assert "holds states of 'last prompt'" in " ".join(capsys.readouterr().err.split())
+    assert (folder / "c" / "concepts.json").read_bytes() == kept
     assert cli.run_app(["ground", str(tmp_path / "none"), *words[2:]]) == 2
     assert "none.json" in capsys.readouterr().err
 

@@ -36,6 +36,8 @@ def test_states_of_a_word(
     follow = next(line for line in said.splitlines() if line.startswith("  next"))
     assert shlex.split(follow)[1:4] == ["shiftlens", "learn", str(out)]
     assert "--layer 5" in follow
+    most = max(map(int, shlex.split(follow)[shlex.split(follow).index("--k") + 1].split(",")))
+    assert 2 * most <= len(store), "half of the states are kept to judge by"
     kept = [line for line in said.splitlines() if str(out) not in line]
     assert max(map(len, kept)) <= 80
     # A finished run is recognised; a different one is refused.

@@ -76,12 +76,22 @@ def test_one_k_just_learns(
     planted: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.run_app([*planted, "--k", "3", "--layer", "-1", "--set", "n_starts=2"]) == 0
-    assert "3 concepts by kmeans after block 5, converged" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "3 concepts by kmeans after block 5, converged" in said
+    assert "fewer than 10 states" not in said
     assert not (tmp_path / "c" / "choice.json").exists()
     concepts = Concepts.load(tmp_path / "c" / "concepts")
     assert (concepts.learner["k"], concepts.learner["n_starts"]) == (3, 2)
     assert cli.run_app([*planted, "--k", "3", "--layer", "5", "--quiet"]) == 0
     assert capsys.readouterr().out == ""
+
+
+def test_one_k_that_is_too_large_is_told(
+    planted: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run_app([*planted, "--k", "30", "--layer", "5"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "concepts have fewer than 10 states, and nobody judged" in said
 
 
 def test_files_of_an_earlier_run_are_not_taken_for_this_one(

@@ -48,7 +48,8 @@ def test_the_table_names_what_was_chosen_and_where_everything_is(
     assert all(len(line) <= 80 for line in said.splitlines() if str(out) not in line)
     assert "2 cells, chosen on 24 samples, reported on 24 others" in said
     assert "chosen: layer 4, add x 1, response" in said
-    assert "random 0 direction" in said
+    assert "random direction 0" in said
+    assert f"--vector {out}, all as it was chosen" in said
     assert "budget loss <= 0.3: " in said
     assert "winner's curse" in said
     for name in ("front.html", "search.json", "best.safetensors"):

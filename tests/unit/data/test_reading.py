@@ -179,3 +179,10 @@ def test_a_folder_of_tables_alone_names_them(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("prompt\np\n")
     with pytest.raises(DataError, match=r"holds no samples\n.*there is a.csv: read one file"):
         read(tmp_path, prompt="?")
+
+
+def test_a_model_given_as_data_is_told(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(DataError, match="holds no samples") as caught:
+        read(tmp_path, prompt="What?")
+    assert "name the model first" in caught.value.remedy

@@ -143,7 +143,7 @@ def test_the_terminal_shows_every_arm_in_eighty_columns(
     assert max(len(line) for line in said.splitlines()) <= 80
     assert "yesno: source answers that became the target (n = 7)" in said
     row = next(line for line in said.splitlines() if line.startswith("  steered"))
-    assert row.split() == ["steered", "0.50", "[0.25,", "0.75]", "−0.50", "[-0.75,", "-0.25]",
+    assert row.split() == ["steered", "0.50", "[0.25,", "0.75]", "−0.50", "[−0.75,", "−0.25]",
                            "−0.50", "<.001"]  # fmt: skip
     assert "[one] (9)" in said
     assert "score at most 3" in said
