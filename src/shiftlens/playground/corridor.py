@@ -20,6 +20,7 @@ _READ = re.compile(
 )
 _SENT = re.compile(r"/gradio_api/(queue/join|upload|cancel|reset)/?")
 _UPLOAD = "/gradio_api/upload"
+_FILE = "/gradio_api/file="
 _MOST_JSON = 256 * 1024  # bytes: a prompt, a few choices, names of uploads
 
 
@@ -45,6 +46,8 @@ class Corridor:
         path, sent = scope["path"], scope["method"] == "POST"
         if not (_SENT if sent else _READ).fullmatch(path):
             await refuse(send, 404, "There is nothing here.")
+        elif not sent and path.startswith(_FILE) and not self._ours(path.removeprefix(_FILE)):
+            await refuse(send, 403, "Only pictures that were uploaded here can be seen.")
         elif not sent:
             await self.app(scope, receive, send)
         elif path.rstrip("/") == _UPLOAD:

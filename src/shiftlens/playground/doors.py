@@ -17,6 +17,7 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _COOKIE = "shiftlens-token"
+_LONGEST_FORM = 4096
 LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
 # Scripts and styles of the framework stand in its page; everything else comes from here or nowhere.
 _POLICY = (
@@ -39,7 +40,7 @@ form{display:grid;gap:.7rem;max-width:22rem}h1{font-size:1.4rem;margin:0}
 p{margin:0;opacity:.8}input,button{font:inherit;padding:.6rem .8rem;border-radius:8px}
 input{border:1px solid #888}button{border:0;background:#005b96;color:#fff;cursor:pointer}
 .bad{color:#b3261e;opacity:1}@media(prefers-color-scheme:dark){.bad{color:#ff9d95}}</style>
-<form method="get" action="/"><h1>shiftlens playground</h1>
+<form method="post" action="/"><h1>shiftlens playground</h1>
 <p>This playground is protected. Its token was printed where it was started.</p>MESSAGE
 <label for="token">Token</label>
 <input id="token" name="token" type="password" autocomplete="off" required autofocus>
@@ -74,7 +75,7 @@ class Doors:
         if problem:
             await refuse(send, *problem)
         elif self.token is not None and not self._knows(headers):
-            await self._ask(scope, send)
+            await self._ask(scope, receive, send)
         else:
             await self.app(scope, self._counted(receive), _sealed(send, _policy(scope["path"])))
 
@@ -111,7 +112,7 @@ class Doors:
             cookies = SimpleCookie(headers.get("cookie", b"").decode("latin-1"))
         except CookieError:
             return False
-        given = cookies.get(_COOKIE)
+        given = cookies.get(self._cookie)
         return given is not None and hmac.compare_digest(given.value.encode(), self._mark.encode())
 
     @property
@@ -119,24 +120,44 @@ class Doors:
         """What the cookie holds: not the token itself, which may have letters that cookies lack."""
         return hashlib.sha256((self.token or "").encode()).hexdigest()
 
+    @property
+    def _cookie(self) -> str:
+        """Its name: cookies are shared by all ports of a machine, and tokens are not."""
+        return f"{_COOKIE}-{self._mark[:8]}"
+
     def _right(self, given: str) -> bool:
         """Whether this is the token, in a time that tells nothing about it."""
         return hmac.compare_digest(given.encode(), (self.token or "").encode())
 
-    async def _ask(self, scope: Scope, send: Send) -> None:
-        """Take the token from the address, once, and keep it in a cookie; or ask for it."""
+    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take the token from the form or the address, once, and keep it in a cookie; or ask."""
         query = parse_qs(scope["query_string"].decode("latin-1"))
         given = query.pop("token", [""])[-1]
+        if scope.get("method") == "POST":
+            # From the form it stands in no address, and so in no history and no log of a proxy.
+            given = parse_qs(await _read(receive)).get("token", [""])[-1]
         if self._right(given):
             rest = urlencode(query, doseq=True)
             # Not through ``//``: that would be another site.
             place = "/" + quote(scope["path"].lstrip("/\\")) + (f"?{rest}" if rest else "")
-            cookie = f"{_COOKIE}={self._mark}; Path=/; HttpOnly; SameSite=Strict"
+            cookie = f"{self._cookie}={self._mark}; Path=/; HttpOnly; SameSite=Strict"
             moved = [(b"location", place.encode("latin-1")), (b"set-cookie", cookie.encode())]
             await refuse(send, 303, "", headers=moved)
             return
         wrong = '<p class="bad" role="alert">That is not the token.</p>' if given else ""
         await refuse(send, 401, _LOGIN.replace("MESSAGE", wrong), kind=b"text/html; charset=utf-8")
+
+
+async def _read(receive: Receive) -> str:
+    """The body of a form; empty where it is longer than any token."""
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if message["type"] == "http.disconnect" or len(body) > _LONGEST_FORM:
+            return ""
+        if not message.get("more_body"):
+            return body.decode("latin-1")
 
 
 def _name(host: str) -> str:

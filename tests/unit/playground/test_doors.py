@@ -30,6 +30,7 @@ def _ask(
     path: str = "/",
     query: str = "",
     bodies: tuple[bytes, ...] = (b"",),
+    method: str = "GET",
     **headers: str,
 ) -> tuple[int, Mapping[str, str], bytes]:
     sent: list[Any] = []
@@ -44,7 +45,7 @@ def _ask(
 
     named = {"host": "127.0.0.1:7860", **{k.replace("_", "-"): v for k, v in headers.items()}}
     scope = {
-        **{"type": "http", "path": path, "query_string": query.encode()},
+        **{"type": "http", "path": path, "query_string": query.encode(), "method": method},
         "headers": [(k.encode(), v.encode()) for k, v in named.items()],
     }
     asyncio.run(doors(scope, receive, send))
@@ -83,6 +84,32 @@ def test_the_token_is_asked_once_and_leaves_the_address() -> None:
     assert "SameSite=Strict" in cookie
     assert _ask(doors, cookie=cookie.split(";")[0])[0] == 200
     assert _ask(_doors("another token"), cookie=cookie.split(";")[0])[0] == 401
+
+
+def test_the_form_sends_the_token_in_no_address() -> None:
+    from urllib.parse import urlencode
+
+    doors = _doors(_TOKEN, most=10_000)
+    body = urlencode({"token": _TOKEN}).encode()
+    status, headers, _ = _ask(doors, bodies=(body[:5], body[5:]), method="POST")
+    assert (status, headers["location"]) == (303, "/")
+    assert _ask(doors, cookie=headers["set-cookie"].split(";")[0])[0] == 200
+    for wrong in (b"token=wrong", b"", b"token=" + b"a" * 5000, b"\xff\xfe", b"token=%ff"):
+        status, headers, page = _ask(doors, bodies=(wrong,), method="POST")
+        assert status == 401
+        assert "set-cookie" not in headers
+    assert b'method="post"' in page
+    assert _ask(doors, bodies=(body,), method="POST", origin="http://evil.example")[0] == 403
+
+
+def test_two_playgrounds_of_one_machine_do_not_lock_each_other_out() -> None:
+    """Cookies know no ports."""
+    cookies: list[str] = []
+    for token in (_TOKEN, "another token"):
+        _, headers, _ = _ask(_doors(token), "/", f"token={token.replace(';', '%3B')}")
+        cookies.append(headers["set-cookie"].split(";")[0])
+    for token in (_TOKEN, "another token"):
+        assert _ask(_doors(token), cookie="; ".join(cookies))[0] == 200
 
 
 def test_the_way_back_leads_to_no_other_site() -> None:
