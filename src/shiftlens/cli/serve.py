@@ -51,6 +51,8 @@ def serve(
     screen, damaged = console(), shown.library.found.damaged
     for one in () if quiet or as_json else damaged:
         screen.print(f"left out: {one.path}: {one.why}", markup=False, soft_wrap=True)
+    for one in () if quiet or as_json else shown.library.found.unfinished:
+        screen.print(f"not finished: {one.path}: {one.why}", markup=False, soft_wrap=True)
 
     def ready(url: str) -> None:
         if as_json:

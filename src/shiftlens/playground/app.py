@@ -34,7 +34,7 @@ def build(shown: Shown) -> "gr.Blocks":
         else:
             with gr.Tabs(elem_id="main") as tabs:
                 with gr.Tab("Steer", id="steer"):
-                    direction = _steer(shown)
+                    direction = _steer(shown, news)
                 with gr.Tab("Concepts", id="concepts"):
                     _concepts(shown, direction, tabs)
                 with gr.Tab("This run"):
@@ -74,7 +74,7 @@ def _head(shown: Shown) -> Markup:
     ).format(text(shown.library.root.name), model)
 
 
-def _steer(shown: Shown) -> Any:
+def _steer(shown: Shown, news: Any) -> Any:
     """The page to steer on, or why there is none; its choice of a direction, if there is one."""
     if shown.desk is None:
         said = notice(
@@ -88,7 +88,7 @@ def _steer(shown: Shown) -> Any:
             "that it was found in and no other.",
         )
     else:
-        return SteeringPage(shown).build()
+        return SteeringPage(shown).build(news)
     gr.HTML(said, elem_classes="sl")
     return None
 

@@ -44,10 +44,11 @@ def _along(found: Any, concept: int, chosen: Any) -> Markup:
     column = found.activations[:, concept].tolist()
     known = [one for one in column if one == one]
     low, high = min(known, default=0.0), max(known, default=0.0)
-    span = (high - low) or 1.0
+    # Where all are alike, as in an answer of one word, none is less than another.
+    span = high - low
     each: list[Markup] = []
     for word, value in zip(found.words, column, strict=True):
-        share = 0 if value != value else round(100 * (value - low) / span)
+        share = 0 if value != value else round(100 * (value - low) / span) if span else 100
         kind = "chosen" if word is chosen else ("outside" if word.where == "outside" else "")
         told = f"{word.text}: {value:.2f}" + (f" ({word.note})" if word.note else "")
         each.append(

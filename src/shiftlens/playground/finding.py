@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,19 @@ KINDS = (
     *("concepts", "concept shift", "steering vector"),
     *("affine edit", "linear gate", "discovery", "steering"),
 )
+_MARKS = (
+    ("answers/manifest.json", ("diff.json",), "shiftlens diff"),
+    ("cells.jsonl", ("search.json", "discovery.json"), "shiftlens search or discover"),
+    ("stages", ("metrics.json",), "shiftlens run"),
+)
+"""What a command leaves on its way, what it leaves at its end, and its name."""
+
+_OURS = (
+    *("manifest.json", "metrics.json", "diff.json"),
+    *("search.json", "discovery.json", "evaluation.json"),
+)
+"""Files that are ours by their names, and need no tensors beside them."""
+
 _DEEPEST = 8
 _MOST_FILES = 20_000
 _LARGEST = 256 * 1024 * 1024  # bytes of the JSON half of a result: larger ones are none
@@ -47,6 +60,7 @@ class Found:
         models: names of models that searches and discoveries steered.
         stores: finished stores of states, and their ``rows``.
         damaged: what is there and cannot be read.
+        unfinished: directories in which a command has begun and not ended, and which.
         cut_off: whether there is more than is looked at.
     """
 
@@ -61,6 +75,7 @@ class Found:
     discoveries: dict[str, Discovery] = field(default_factory=dict[str, Discovery])
     models: list[str] = field(default_factory=list[str])
     damaged: list[Damaged] = field(default_factory=list[Damaged])
+    unfinished: list[Damaged] = field(default_factory=list[Damaged])
     cut_off: bool = False
 
 
@@ -84,7 +99,19 @@ def find(root: Path) -> Found:
         found = Found(cut_off=True)
     for path in paths[:_MOST_FILES]:
         _read(root, path, found)
+    found.unfinished.extend(_begun(root, paths[:_MOST_FILES]))
     return found
+
+
+def _begun(root: Path, paths: Sequence[Path]) -> Iterator[Damaged]:
+    """Directories that hold what a command keeps on its way, and not what it ends with."""
+    folders = {above for path in paths for above in path.parents if above.is_relative_to(root)}
+    for folder in sorted(folders):
+        for mark, ends, verb in _MARKS:
+            if (folder / mark).exists() and not any((folder / one).exists() for one in ends):
+                place = folder.relative_to(root).as_posix()
+                why = f"{verb} has begun here and not ended; the same command goes on with it"
+                yield Damaged(place, why)
 
 
 def stamp(root: Path) -> int:
@@ -128,10 +155,12 @@ def _read(root: Path, path: Path, found: Found) -> None:
             _keep(kind, path, name, found)
         if kind in ("search", "discovery"):
             found.models.extend(_model(path))
-        elif kind is None and beside.exists():
+        elif kind is None and (beside.exists() or path.name in _OURS):
             found.damaged.append(Damaged(f"{name}.json", "the file is no JSON: it is damaged"))
     except sl.ShiftLensError as error:
-        found.damaged.append(Damaged(f"{name}.json", error.given))
+        # Where the run lies is said once, and to whom it is shown it may be nothing.
+        why = error.given.replace(f"{root}/", "")
+        found.damaged.append(Damaged(f"{name}.json", why))
     except Exception as error:  # a file that was written to, by whatever: its page stays empty
         why = f"the file holds something else than it says ({type(error).__name__})"
         found.damaged.append(Damaged(f"{name}.json", why))

@@ -1,7 +1,8 @@
 """``Library``: what a run offers to the pages, by the names that the pages use."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,10 @@ class Library:
     def directions(self) -> dict[str, Direction]:
         """Everything to steer with, by key: vectors first, then the shifts of concepts."""
         every = [*self._vectors(), *self._kept(), *self._discovered(), *self._shifts()]
-        return {one.key: one for one in every}
+        many = Counter(one.title for one in every)
+        # Two of one name are told apart by where they lie.
+        each = [one if many[one.title] == 1 else _placed(one) for one in every]
+        return {one.key: one for one in each}
 
     @cached_property
     def examples(self) -> list[Example]:
@@ -259,6 +263,12 @@ class Library:
                     )
                 )
         return found
+
+
+def _placed(one: Direction) -> Direction:
+    place = Path(one.sources[one.layers[0]])
+    folder = place.parent.as_posix()
+    return replace(one, title=f"{one.title} ({place if folder == '.' else folder})")
 
 
 def _same(one: Steering, other: Steering) -> bool:

@@ -75,7 +75,7 @@ class ListPart:
             self._open = gr.Button("Open", elem_id="open_kept", scale=1, min_width=80)
         gr.HTML(Markup('<p class="soft">{}</p>').format(Markup(_ABOUT)), elem_classes="sl")
         self._files = gr.File(
-            label="A setting of your own", file_count="multiple", file_types=_ENDINGS, height=120,
+            label="A setting of your own", file_count="multiple", file_types=_ENDINGS, height=150,
             elem_id="setting_file",
         )  # fmt: skip
         self._files.preprocess = _paths_of  # the paths alone, as for pictures

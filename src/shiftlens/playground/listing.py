@@ -109,4 +109,4 @@ def opened_notice(opened: Opened, model: str) -> Markup:
         told.append(Markup("Licence: {}.").format(text(one.licence)))
     if opened.model and opened.model != model:
         told.append(Markup("It was kept with a model called {}.").format(text(opened.model)))
-    return notice("Opened:", Markup(" ").join(told))
+    return notice("Opened:", Markup("<br>").join(told))

@@ -18,6 +18,11 @@ def text(value: object) -> Markup:
     return Markup('<span class="text" dir="auto">{}</span>').format(cut)
 
 
+def counted(many: int, what: str) -> str:
+    """How many of something, in words: "1 direction", "3 directions"."""
+    return f"{many:,} {what}" if many == 1 else f"{many:,} {what}s"
+
+
 def chips(words: Iterable[str], kind: str = "") -> Markup:
     """Words side by side."""
     each = (Markup('<span class="chip {}">{}</span>').format(kind, text(one)) for one in words)
@@ -54,6 +59,18 @@ def refused(error: Exception) -> Markup:
     return notice("", Markup("{}.{}").format(text(said), Markup("").join(lines)), "bad")
 
 
+def failed(error: Exception) -> Markup:
+    """What is no error of the library: the machine's, or a fault; one sentence all the same."""
+    name = type(error).__name__
+    if isinstance(error, MemoryError) or name == "OutOfMemoryError":
+        said = "There was not enough memory for this answer."
+        rest = "A shorter answer, a shorter prompt or a smaller picture needs less."
+    else:
+        said = f"The model failed on this question ({name})."
+        rest = "What happened stands where the server was started. Ask again, or ask otherwise."
+    return notice(said, rest, "bad")
+
+
 def answer(
     title: str, said: str | None, *, going: bool = False, other: str | None = None
 ) -> Markup:
@@ -87,11 +104,18 @@ def _marked(said: str, other: str) -> Markup:
     return Markup(" ").join(parts)
 
 
-def receipt(found: Any) -> Markup:
-    """Where steering fired, on how much, how strongly; notes in words."""
+def receipt(found: Any, *, same: bool = False) -> Markup:
+    """Where steering fired, on how much, how strongly; notes in words.
+
+    Args:
+        found: the receipt of the library.
+        same: whether both answers are the same.
+    """
     several = len(found.vectors) > 1
     rows = [_touched(one, named=several) for one in found.vectors]
     notes = [notice("Note:", one) for one in found.conflicts]
+    if same and found.tokens:
+        notes.append(notice("Both answers are the same:", "steering did not change a word."))
     return Markup(
         '<div class="receipt" role="status"><h2 class="small">Receipt</h2>{}{}</div>'
     ).format(Markup("").join(rows), Markup("").join(notes))

@@ -7,9 +7,9 @@ from typing import Any
 from markupsafe import Markup
 
 import shiftlens as sl
-from shiftlens.playground.finding import Found
+from shiftlens.playground.finding import Damaged, Found
 from shiftlens.playground.library import Library
-from shiftlens.playground.markup import chips, notice, text, tiles
+from shiftlens.playground.markup import chips, counted, notice, text, tiles
 from shiftlens.playground.thumbnails import Thumbnails
 
 _WORDS, _PICTURES = 6, 5
@@ -27,7 +27,7 @@ WHAT_TO_DO = Markup(
 def empty(library: Library) -> Markup:
     """What to do about a run with nothing in it."""
     said = "There is nothing to show in this directory yet"
-    if library.found.damaged:
+    if library.found.damaged and not library.found.unfinished:
         said = "Nothing in this directory can be read"
     return Markup('<section class="empty"><h2>{}</h2><p>{}</p>{}{}</section>').format(
         said, text(library.root), WHAT_TO_DO.format(root=library.root), damaged(library.found)
@@ -194,7 +194,7 @@ def contents(library: Library) -> Markup:
         ),
         *(("probe", name, f"{one.kind}, block {one.layer}") for name, one in found.gates.items()),
         *(
-            ("steering", name, f"{one.name}, {_counted(len(one.interventions), 'direction')}")
+            ("steering", name, f"{one.name}, {counted(len(one.interventions), 'direction')}")
             for name, one in found.steerings.items()
         ),
         *(
@@ -218,16 +218,16 @@ def contents(library: Library) -> Markup:
 
 
 def damaged(found: Found) -> Markup:
-    """One sentence for each file that cannot be read."""
-    if not found.damaged:
+    """One sentence for each file that cannot be read, and for what has not ended."""
+    bad = _each("Cannot be read, and is left out:", found.damaged, "bad")
+    return bad + _each("Not finished:", found.unfinished, "note")
+
+
+def _each(title: str, listed: Sequence[Damaged], kind: str) -> Markup:
+    if not listed:
         return Markup("")
     each = [
         Markup("<li><code>{}</code> {}</li>").format(text(one.path), text(one.why))
-        for one in found.damaged
+        for one in listed
     ]
-    body = Markup("<ul>{}</ul>").format(Markup("").join(each))
-    return notice("Cannot be read, and is left out:", body, "bad")
-
-
-def _counted(many: int, what: str) -> str:
-    return f"{many} {what}" if many == 1 else f"{many} {what}s"
+    return notice(title, Markup("<ul>{}</ul>").format(Markup("").join(each)), kind)

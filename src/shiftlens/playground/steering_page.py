@@ -1,5 +1,6 @@
 """The page where one asks, steers, compares, looks into a word, and keeps the setting."""
 
+import logging
 import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, fields
@@ -14,7 +15,16 @@ from shiftlens.playground.desk import Moment
 from shiftlens.playground.explained import explanation
 from shiftlens.playground.lines import Line
 from shiftlens.playground.list_part import ListPart
-from shiftlens.playground.markup import answer, download, notice, receipt, refused, tiles
+from shiftlens.playground.markup import (
+    answer,
+    counted,
+    download,
+    failed,
+    notice,
+    receipt,
+    refused,
+    tiles,
+)
 from shiftlens.playground.options import Options, chosen, layer_choice, options
 from shiftlens.playground.setting import Setting
 from shiftlens.playground.shelves import changed
@@ -27,6 +37,8 @@ METHODS = (
     ("read the picture's own tokens (fast, a hint only)", "projection"),
 )
 ONE_AT_A_TIME = "model"  # all events with this name wait for each other
+_MOST_TYPED = 100_000  # what is longer than the limit is refused, and not cut off unseen
+_LOG = logging.getLogger(__name__)
 _NOTHING = ("", "", "", "")  # both answers, lines of Python, the link that saves the setting
 _FIRST = "# Press Answer first."
 _WORD = re.compile(r"\w[\w'’-]*")
@@ -69,8 +81,11 @@ class SteeringPage:
         self._desk = shown.desk
         self._first = next(iter(shown.directions.values()))
 
-    def build(self) -> Any:
+    def build(self, news: Any) -> Any:
         """Place everything, inside the tab that is open.
+
+        Args:
+            news: where it is said that the directory has changed.
 
         Returns:
             the choice of a direction.
@@ -83,7 +98,7 @@ class SteeringPage:
                     stop = gr.Button("Stop", variant="secondary", elem_id="stop", scale=1)
             with gr.Column(scale=7, min_width=320):
                 seen = self._answers()
-        self._asking(given, ask, stop, seen)
+        self._asking(given, ask, stop, {**seen, "news": news})
         return given.direction
 
     def _question(self) -> Given:
@@ -99,7 +114,7 @@ class SteeringPage:
         strip = gr.HTML(examples_strip(self._shown, start), js_on_load=CHOOSE, elem_classes="sl")
         prompt = gr.Textbox(
             value=asked, label="Prompt", lines=2, max_lines=6,
-            max_length=self._shown.limits.prompt, elem_id="prompt",
+            max_length=_MOST_TYPED, elem_id="prompt",
         )  # fmt: skip
         direction, layer, layer_of = self._direction()
         strength = gr.Slider(
@@ -147,7 +162,7 @@ class SteeringPage:
         choices = [(_short(one.title), key) for key, one in self._shown.directions.items()]
         direction = gr.Dropdown(
             choices, value=self._first.key, label="Direction", elem_id="direction",
-            info="Choose by name here, or by picture below",
+            info=f"{counted(len(choices), 'direction')}: choose by name here, or by picture below",
         )  # fmt: skip
         strip = gr.HTML(
             directions_strip(self._shown, self._first.key), js_on_load=CHOOSE, elem_classes="sl"
@@ -215,6 +230,7 @@ class SteeringPage:
         )  # fmt: skip
         running.then(self.keep, seen["said"], [seen["code"], seen["saved"]], **quiet)
         running.then(self.words, sets, seen["word"], **quiet)
+        running.then(lambda: changed(self._shown.library), None, seen["news"], **quiet)
         stop.click(None, None, None, cancels=[running], **quiet).then(
             self.stopped, None, outputs[:3], **quiet
         )
@@ -281,11 +297,14 @@ class SteeringPage:
             yield (
                 answer("Unsteered", before, other=after),
                 answer("Steered", after, other=before),
-                receipt(last.receipt) + changed(self._shown.library),
+                receipt(last.receipt, same=before == after),
                 (before, after, setting.to_python(), str(saved)),
             )
         except sl.ShiftLensError as error:
             yield answer("Unsteered", None), answer("Steered", None), refused(error), _NOTHING
+        except Exception as error:  # no memory, a lost device, a fault: others are served on
+            _LOG.exception("an answer failed")
+            yield answer("Unsteered", None), answer("Steered", None), failed(error), _NOTHING
 
     def keep(self, said: tuple[str, ...]) -> tuple[str, str]:
         """The setting of the last answer, as lines of Python and as a file."""
@@ -320,6 +339,9 @@ class SteeringPage:
             return explanation(found, word, lambda names: self._tiles(concepts, names))
         except sl.ShiftLensError as error:
             return refused(error)
+        except Exception as error:
+            _LOG.exception("an explanation failed")
+            return failed(error)
 
     def _setting(
         self, path: Any, example: Any, prompt: Any, key: Any, layer: Any, layer_of: Any,
@@ -343,9 +365,15 @@ class SteeringPage:
             picture=example_of and example_of.path,
             uploaded=bool(path) and example_of is None,
             times=self._strength(factor) if lines else 1.0,
-            max_new_tokens=max(1, min(int(tokens), limits.new_tokens)),
+            max_new_tokens=self._tokens(tokens),
         )
         return setting, limits.picture(example_of.path if example_of else path)
+
+    def _tokens(self, given: Any) -> int:
+        most = self._shown.limits.new_tokens
+        if not isinstance(given, int | float) or not 1 <= given <= most:
+            raise sl.ShiftLensError(f"an answer of {given} tokens", allowed=f"1 to {most}")
+        return int(given)
 
     def _strength(self, given: Any) -> float:
         most = self._shown.limits.strength

@@ -138,6 +138,49 @@ def test_a_damaged_result_costs_itself_alone(run: Path, tmp_path: Path) -> None:
     assert all(path in page for path in told)
 
 
+def test_what_has_not_ended_is_named(tmp_path: Path) -> None:
+    for name, mark in (
+        ("a", "answers/manifest.json"),
+        ("b", "cells.jsonl"),
+        ("c", "stages/x.json"),
+    ):
+        (tmp_path / name / mark).parent.mkdir(parents=True)
+        (tmp_path / name / mark).write_text("{}")
+    (tmp_path / "b" / "fit").mkdir()
+    (tmp_path / "b" / "fit" / "x.json").write_text("{}")
+    library = Library.open(tmp_path)
+    told = {one.path: one.why for one in library.found.unfinished}
+    assert set(told) == {"a", "b", "c"}
+    assert told["a"].startswith("shiftlens diff has begun here and not ended")
+    assert "Not finished:" in shelves.empty(library)
+    for name, end in (("a", "diff.json"), ("b", "search.json"), ("c", "metrics.json")):
+        (tmp_path / name / end).write_text("{}")
+    assert Library.open(tmp_path).found.unfinished == []
+
+
+def test_a_file_that_was_cut_off_is_named_whatever_lies_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "search.json").write_text('{"kind": "search", "ab')
+    build_vector(name="whole").save(tmp_path / "whole")
+    found = Library.open(tmp_path).found
+    assert [one.path for one in found.damaged] == ["search.json"]
+    assert list(found.vectors) == ["whole"]
+
+
+def test_where_the_run_lies_is_not_said_with_every_file(tmp_path: Path) -> None:
+    build_vector().save(tmp_path / "one")
+    (tmp_path / "one.safetensors").unlink()
+    (one,) = Library.open(tmp_path).found.damaged
+    assert str(tmp_path) not in one.why
+
+
+def test_two_directions_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for folder in ("first", "second"):
+        build_vector(name="yes to no", seed=len(folder)).save(tmp_path / folder / "best")
+    build_vector(name="other").save(tmp_path / "other")
+    titles = [one.title for one in Library.open(tmp_path).directions.values()]
+    assert sorted(titles) == ["other", "yes to no (first)", "yes to no (second)"]
+
+
 def test_a_run_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ShiftLensError, match="does not exist"):
         Library.open(tmp_path / "nowhere")
