@@ -9,10 +9,12 @@ from playwright.sync_api import Browser, Page
 from tests.browser.accessibility import SCHEMES, WIDTHS, findings, unfold, walked
 from tests.site_building import built_site
 from tests.unit.reporting.builders import build_report
+from tests.unit.reporting.combined_builders import build_results
 from tests.unit.reporting.diff_builders import build_diff
 from tests.unit.reporting.explaining_builders import build_explanation
 from tests.unit.reporting.search_builders import build_search
 
+from shiftlens.reporting.combined import draw_files
 from shiftlens.reporting.explaining_page import write_explanation_page
 from shiftlens.reporting.html import write_report
 from shiftlens.reporting.search_page import write_search_page
@@ -24,6 +26,7 @@ _REPORTS: dict[str, Callable[[Path], Path]] = {
     "diff": lambda root: write_report(build_diff(root), root / "r.html", image_root=root),
     "explanation": lambda root: write_explanation_page(build_explanation(root), root / "r.html"),
     "search": lambda root: write_search_page(build_search(), root / "r.html"),
+    "several": lambda root: draw_files(build_results(root, base="me/other"), root / "r.html"),
 }
 _SITE = ("index", "tutorials/steer", "reference/steering", "reference/cli")
 

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from tests.unit.reporting.combined_builders import build_results
 from tests.unit.reporting.search_builders import build_search
 from tests.unit.reporting.trajectory_builders import build_trajectory
 
@@ -24,6 +25,10 @@ def test_the_page_runs_as_it_stands(
     search = build_search()
     Path("runs/search/search.json").write_text(json.dumps(search), encoding="utf-8")
     build_trajectory().save("runs/drift/trajectory.json")
+    for place in build_results(tmp_path / "made"):
+        called = {"run": "places", "training": "trajectory", "evaluated": "evaluation"}
+        if place.name in called:
+            place.rename(tmp_path / "runs" / called[place.name])
     text, known = _PAGE.read_text(encoding="utf-8"), dict[str, object]()
     for kind, block in re.findall(r"(?ms)^```(sh|python)\n(.*?)^```", text):
         if kind == "sh":
@@ -32,6 +37,7 @@ def test_the_page_runs_as_it_stands(
         else:
             exec(compile(block, "docs/report.md", "exec"), known)
     assert str(search["cells"][search["chosen"]]["effect"]) in capsys.readouterr().out
+    assert "Evaluation: evaluation" in Path("places.html").read_text("utf-8")
     assert "Concepts along a training" in Path("drift.html").read_text("utf-8")
 
 

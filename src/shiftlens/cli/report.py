@@ -1,4 +1,4 @@
-"""``shiftlens report``: the page of what another verb left, drawn again from its numbers."""
+"""``shiftlens report``: the page of what other verbs left, drawn again from their numbers."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,11 +15,18 @@ def register(app: typer.Typer) -> None:
 
 def report(
     results: Annotated[
-        Path, typer.Argument(help="What a verb left: its directory, or the file with its numbers.")
+        list[Path],
+        typer.Argument(help="What a verb left: its directory, or the file with its numbers."),
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The page; report.html beside the numbers.")
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="The page; report.html beside the numbers of one result, here for several.",
+        ),
     ] = None,
+    title: Annotated[str, typer.Option(help="Of a page of several results.")] = "",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print where the page is as JSON.")
     ] = False,
@@ -27,18 +34,28 @@ def report(
 ) -> None:
     """Draw the page of a run, diff, search, evaluate, discover, trajectory, explain or learn.
 
-    The page is one file that opens offline. Nothing is computed: every number comes from the JSON
-    that the verb wrote, and no model is loaded.
+    Several results become one page, with a part for each: a run, the trajectory of its training, an
+    evaluation. The page is one file that opens offline. Nothing is computed: every number comes
+    from the JSON that the verbs wrote, and no model is loaded.
 
     Example: shiftlens report runs/search -o search.html
     """
+    from shiftlens.core.errors import DataError
     from shiftlens.reporting.documents import FILES, draw_file, find_document
 
-    file = find_document(results)
-    page = draw_file(file, out or file.parent / "report.html")
+    files = [find_document(one) for one in results]
+    if len(files) > 1:
+        from shiftlens.reporting.combined import draw_files
+
+        page = draw_files(results, out or Path("report.html"), title=title)
+    else:
+        if title:
+            raise DataError("--title for one result", allowed="with several: one has its own")
+        page = draw_file(files[0], out or files[0].parent / "report.html")
     if as_json:
-        print_json({"numbers": str(file), "page": str(page), "bytes": page.stat().st_size})
+        numbers = str(files[0]) if len(files) == 1 else [str(one) for one in files]
+        print_json({"numbers": numbers, "page": str(page), "bytes": page.stat().st_size})
     elif not quiet:
-        what = FILES.get(file.name, "a page")
+        what = FILES.get(files[0].name, "a page") if len(files) == 1 else f"{len(files)} results"
         said = f"{what}, {page.stat().st_size / 1e6:.1f} MB: {page}"
         console().print(said, markup=False, soft_wrap=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from shiftlens.reporting import numbers
 from shiftlens.reporting.curves import Chart, Tick, chart, readable
-from shiftlens.reporting.pages import document_of, draw, write_page
+from shiftlens.reporting.pages import Page, document_of, draw, write_page
 from shiftlens.reporting.summary import Finding
 
 _PARTS = {"tried": list, "reason": str, "rule": str, "learner": Mapping, "rows": Mapping}
@@ -61,8 +61,12 @@ def write_choice_page(data: Mapping[str, Any], path: str | Path) -> Path:
         DataError: another kind or schema, or a part that is missing.
         MachineError: the disk is full.
     """
-    document = document_of(data, "choice", _PARTS, page="docs/learn.md")
-    return write_page(path, _page(document))
+    return write_page(path, choice_page(data))
+
+
+def choice_page(data: Mapping[str, Any]) -> Page:
+    """The same page before it is drawn; it raises the same errors."""
+    return _page(document_of(data, "choice", _PARTS, page="docs/learn.md"))
 
 
 def choice_charts(document: Mapping[str, Any]) -> list[Chart]:
@@ -130,7 +134,7 @@ def _ends(value: Any) -> tuple[Any, Any]:
     return value.get("low", value.get("lowest")), value.get("high", value.get("highest"))
 
 
-def _page(document: Mapping[str, Any]) -> str:
+def _page(document: Mapping[str, Any]) -> Page:
     learner = dict(document["learner"])
     name = str(learner.pop("name", "learner"))
     return draw(

@@ -8,7 +8,7 @@ from typing import Any
 from shiftlens.reporting.checking import require
 from shiftlens.reporting.intervals import Bar, measure_bars
 from shiftlens.reporting.numbers import count
-from shiftlens.reporting.pages import document_of, draw, write_page
+from shiftlens.reporting.pages import Page, document_of, draw, write_page
 from shiftlens.reporting.summary import Finding
 
 _PARTS: dict[str, type] = {
@@ -52,13 +52,18 @@ def write_discovery_page(data: Mapping[str, Any], path: str | Path) -> Path:
         DataError: another kind or schema, or a part that is missing.
         MachineError: the disk is full.
     """
+    return write_page(path, discovery_page(data))
+
+
+def discovery_page(data: Mapping[str, Any]) -> Page:
+    """The same page before it is drawn; it raises the same errors."""
     document = document_of(data, "discovery", _PARTS, page="docs/search.md")
     for number, one in enumerate(document["directions"]):
         require(one, _DIRECTION, f"directions[{number}]", page="docs/search.md")
         parts = {"primary": list, "score": object}
         require(one["result"], parts, f"directions[{number}].result", page="docs/search.md")
     views, null = _views(document)
-    page = draw(
+    return draw(
         "discovery.html.j2",
         document,
         styles=("discovery.css",),
@@ -68,7 +73,6 @@ def write_discovery_page(data: Mapping[str, Any], path: str | Path) -> Path:
         null=null,
         model=str((document["about"].get("model") or {}).get("name", "")),
     )
-    return write_page(path, page)
 
 
 def _views(document: Mapping[str, Any]) -> tuple[list[DirectionView], Bar | None]:

@@ -1,6 +1,7 @@
 """Any document of ours, and the page that belongs to its kind."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from jinja2 import UndefinedError
 
 from shiftlens.core.errors import DataError, ShiftLensError
 from shiftlens.core.manifest import read_json
+from shiftlens.reporting.pages import Page, write_page
 
 FILES = {
     "metrics.json": "a run",
@@ -46,46 +48,78 @@ def write_document(
         DataError: another kind, another schema, or a part that is missing or of the wrong kind.
         MachineError: the disk is full.
     """
+    root = image_root
+    if root is None and document.get("kind") == "explanation":
+        root = Path(path).parent
+    with _damage_told(document):
+        return write_page(path, _page(document, root))
+
+
+def page_of(document: Mapping[str, Any], image_root: str | Path | None = None) -> Page:
+    """The page that belongs to a document, before it is drawn.
+
+    Args:
+        document: of any kind that ``write_document`` draws.
+        image_root: what relative picture paths start from.
+
+    Raises:
+        DataError: another kind, another schema, or a part that is missing or of the wrong kind.
+    """
+    with _damage_told(document):
+        return _page(document, image_root)
+
+
+def kind_of(document: Mapping[str, Any]) -> str:
+    """What a document says it is."""
     kind = document.get("kind")
     # A run's document is older than kinds, and has none.
-    name = "run" if kind is None and "toi" in document else str(kind)
-    writers = _writers()
-    if name not in writers:
-        raise DataError(f"no page is drawn of {kind!r}", allowed=", ".join(writers))
+    return "run" if kind is None and "toi" in document else str(kind)
+
+
+def _page(document: Mapping[str, Any], image_root: str | Path | None) -> Page:
+    makers, name = _makers(), kind_of(document)
+    if name not in makers:
+        raise DataError(f"no page is drawn of {document.get('kind')!r}", allowed=", ".join(makers))
+    return makers[name](document, image_root)
+
+
+@contextmanager
+def _damage_told(document: Mapping[str, Any]) -> Generator[None]:
     try:
-        return writers[name](document, path, image_root)
+        yield
     except ShiftLensError:
         raise
     except _DAMAGE as error:
         raise DataError(
-            f"the document of a {name} is damaged or incomplete ({type(error).__name__}: {error})",
+            f"the document of a {kind_of(document)} is damaged or incomplete "
+            f"({type(error).__name__}: {error})",
             remedy="run the command that wrote it again",
         ) from error
 
 
-Writer = Callable[[Mapping[str, Any], str | Path, str | Path | None], Path]
+Maker = Callable[[Mapping[str, Any], str | Path | None], Page]
 
 
-def _writers() -> dict[str, Writer]:
-    from shiftlens.reporting.choice_page import write_choice_page
-    from shiftlens.reporting.discovery_page import write_discovery_page
-    from shiftlens.reporting.drift_page import write_drift_page
-    from shiftlens.reporting.evaluation_page import write_evaluation_page
-    from shiftlens.reporting.explaining_page import write_explanation_page
-    from shiftlens.reporting.html import write_report
-    from shiftlens.reporting.search_page import write_search_page
-    from shiftlens.reporting.trajectory_page import write_trajectory_page
+def _makers() -> dict[str, Maker]:
+    from shiftlens.reporting.choice_page import choice_page
+    from shiftlens.reporting.discovery_page import discovery_page
+    from shiftlens.reporting.drift_page import drift_page
+    from shiftlens.reporting.evaluation_page import evaluation_page
+    from shiftlens.reporting.explaining_page import explanation_page
+    from shiftlens.reporting.html import report_page
+    from shiftlens.reporting.search_page import search_page
+    from shiftlens.reporting.trajectory_page import trajectory_page
 
     return {
-        "run": lambda one, path, root: write_report(one, path, image_root=root),
-        "diff": lambda one, path, root: write_report(one, path, image_root=root),
-        "search": lambda one, path, _: write_search_page(one, path),
-        "evaluation": lambda one, path, root: write_evaluation_page(one, path, image_root=root),
-        "discovery": lambda one, path, _: write_discovery_page(one, path),
-        "trajectory": lambda one, path, _: write_trajectory_page(one, path),
-        "drift": lambda one, path, _: write_drift_page(one, path),
-        "explanation": lambda one, path, root: write_explanation_page(one, path, image_root=root),
-        "choice": lambda one, path, _: write_choice_page(one, path),
+        "run": report_page,
+        "diff": report_page,
+        "search": lambda one, _: search_page(one),
+        "evaluation": evaluation_page,
+        "discovery": lambda one, _: discovery_page(one),
+        "trajectory": lambda one, _: trajectory_page(one),
+        "drift": lambda one, _: drift_page(one),
+        "explanation": explanation_page,
+        "choice": lambda one, _: choice_page(one),
     }
 
 
@@ -144,10 +178,20 @@ def draw_file(place: str | Path, path: str | Path) -> Path:
         MachineError: the disk is full.
     """
     file = find_document(place)
-    document = read_document(file)
-    if document.get("kind") == _SHIFT:
-        from shiftlens.reporting.single import report
-        from shiftlens.shift.concept_shift import ConceptShift
+    return write_document(read_whole(file), path, image_root=file.parent)
 
-        return report(ConceptShift.load(file.with_suffix("")), path)
-    return write_document(document, path, image_root=file.parent)
+
+def read_whole(file: Path) -> dict[str, Any]:
+    """The document of a file from which a page can be drawn: of a saved comparison, a made one.
+
+    Raises:
+        DataError: it is no object with the marks of a document.
+        StoreError: it cannot be read, or is no JSON.
+    """
+    document = read_document(file)
+    if document.get("kind") != _SHIFT:
+        return document
+    from shiftlens.reporting.single import comparison_document
+    from shiftlens.shift.concept_shift import ConceptShift
+
+    return comparison_document(ConceptShift.load(file.with_suffix("")))

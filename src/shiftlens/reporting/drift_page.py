@@ -9,7 +9,7 @@ from shiftlens.reporting.checking import require
 from shiftlens.reporting.curves import Chart, chart
 from shiftlens.reporting.diff_labels import looked_at
 from shiftlens.reporting.numbers import decimal, is_number
-from shiftlens.reporting.pages import document_of, draw, write_page
+from shiftlens.reporting.pages import Page, document_of, draw, write_page
 from shiftlens.reporting.summary import Finding
 
 _PARTS: dict[str, type] = {
@@ -45,12 +45,17 @@ def write_drift_page(data: Mapping[str, Any], path: str | Path) -> Path:
         DataError: another kind or schema, or a part that is missing.
         MachineError: the disk is full.
     """
+    return write_page(path, drift_page(data))
+
+
+def drift_page(data: Mapping[str, Any]) -> Page:
+    """The same page before it is drawn; it raises the same errors."""
     document = document_of(data, "drift", _PARTS, page=_PAGE)
     for number, look in enumerate(document["history"]):
         require(look, _LOOK, f"history[{number}]", page=_PAGE)
     concepts = _concepts(document)
     steps = [look["step"] for look in document["history"]]
-    page = draw(
+    return draw(
         "drift.html.j2",
         document,
         styles=("diff.css", "trajectory.css"),
@@ -60,7 +65,6 @@ def write_drift_page(data: Mapping[str, Any], path: str | Path) -> Path:
         shown=concepts[:_SHOWN],
         folded=concepts[_SHOWN:],
     )
-    return write_page(path, page)
 
 
 def _everything(document: Mapping[str, Any]) -> list[Any]:

@@ -9,7 +9,7 @@ from shiftlens.reporting.checking import require
 from shiftlens.reporting.images import Pictures
 from shiftlens.reporting.intervals import Bar, measure_bars
 from shiftlens.reporting.numbers import bounds, decimal, is_number, signed
-from shiftlens.reporting.pages import document_of, draw, write_page
+from shiftlens.reporting.pages import Page, document_of, draw, write_page
 from shiftlens.reporting.steering_views import ExampleView, example_view
 from shiftlens.reporting.summary import Finding
 from shiftlens.reporting.transitions import Transitions, transitions_of
@@ -66,11 +66,16 @@ def write_evaluation_page(
         DataError: another kind or schema, or a part that is missing.
         MachineError: the disk is full.
     """
+    return write_page(path, evaluation_page(data, image_root))
+
+
+def evaluation_page(data: Mapping[str, Any], image_root: str | Path | None = None) -> Page:
+    """The same page before it is drawn; it raises the same errors."""
     document = document_of(data, "evaluation", _PARTS, page="docs/evaluate.md")
     _check(document)
     pictures = Pictures(Path(image_root) if image_root is not None else None)
     trials = _trials(document, pictures)
-    page = draw(
+    return draw(
         "evaluation.html.j2",
         document,
         styles=("steering.css",),
@@ -81,7 +86,6 @@ def write_evaluation_page(
         model=str((document["about"].get("model") or {}).get("name", "")),
         notes=document["about"].get("notes") or (),
     )
-    return write_page(path, page)
 
 
 def _check(document: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from shiftlens.reporting.explaining_views import (
     value_of,
 )
 from shiftlens.reporting.images import Pictures, large_picture
-from shiftlens.reporting.pages import document_of, draw, write_page
+from shiftlens.reporting.pages import Page, document_of, draw, write_page
 
 METHODS = {
     "projection": "the state of each patch, less the mean of the picture, along the concept",
@@ -51,12 +51,16 @@ def write_explanation_page(
         DataError: another kind or schema, or a part that is missing.
         MachineError: the disk is full.
     """
+    return write_page(path, explanation_page(data, image_root or Path(path).parent))
+
+
+def explanation_page(data: Mapping[str, Any], image_root: str | Path | None = None) -> Page:
+    """The same page before it is drawn; it raises the same errors."""
     document = document_of(data, "explanation", _PARTS, page="docs/explain.md")
-    root = Path(path).parent if image_root is None else Path(image_root)
-    return write_page(path, _page(document, root))
+    return _page(document, Path(image_root or "."))
 
 
-def _page(document: Mapping[str, Any], root: Path) -> str:
+def _page(document: Mapping[str, Any], root: Path) -> Page:
     pictures = Pictures(root)
     concepts = concept_views(document, pictures)
     return draw(

@@ -32,7 +32,7 @@ from shiftlens.reporting.diff_views import (
 from shiftlens.reporting.diff_where import layer_chart, module_parts, role_part, share_bars
 from shiftlens.reporting.images import Pictures
 from shiftlens.reporting.overview import origins, sentences
-from shiftlens.reporting.pages import draw, write_page
+from shiftlens.reporting.pages import Page, draw, write_page
 from shiftlens.reporting.steering_views import steering_views
 from shiftlens.reporting.summary import findings
 from shiftlens.reporting.views import toi_views
@@ -55,13 +55,17 @@ def write_report(
         DataError: another schema, or a part of the document that is missing or of the wrong kind.
         MachineError: the disk is full.
     """
+    return write_page(path, report_page(data, image_root))
+
+
+def report_page(data: Mapping[str, Any], image_root: str | Path | None = None) -> Page:
+    """The same page before it is drawn; it raises the same errors."""
     document = numbers.clean(data)
     pictures = Pictures(Path(image_root) if image_root is not None else None)
-    page = _diff(document, pictures) if document.get("kind") == "diff" else _run(document, pictures)
-    return write_page(path, page)
+    return _diff(document, pictures) if document.get("kind") == "diff" else _run(document, pictures)
 
 
-def _run(document: Mapping[str, Any], pictures: Pictures) -> str:
+def _run(document: Mapping[str, Any], pictures: Pictures) -> Page:
     check(document)
     tois = toi_views(document, pictures)
     steerings = steering_views(document, pictures)
@@ -80,7 +84,7 @@ def _run(document: Mapping[str, Any], pictures: Pictures) -> str:
     )
 
 
-def _diff(document: Mapping[str, Any], pictures: Pictures) -> str:
+def _diff(document: Mapping[str, Any], pictures: Pictures) -> Page:
     check_diff(document)
     shown, folded = judged_views(document, pictures)
     born, answers = born_views(document, pictures), answer_views(document, pictures)

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -51,6 +52,53 @@ def document_of(
     return document
 
 
+@dataclass(frozen=True)
+class Page:
+    """Everything that a page needs, before it is drawn: by itself, or as a part of a larger one.
+
+    Attributes:
+        template: its file; it extends the template that it is given as ``layout``.
+        document: embedded as it is, and called ``data`` in the template.
+        styles: its style files beside ``style.css``, in order.
+        scripts: its script files beside ``page.js``; they become one, which the policy names.
+        symbols: pictures that the page holds once each.
+        filters: of this page alone.
+        views: everything else that the template names.
+    """
+
+    template: str
+    document: Mapping[str, Any]
+    styles: Sequence[str] = ()
+    scripts: Sequence[str] = ()
+    symbols: Sequence[Symbol] = ()
+    filters: Mapping[str, Callable[..., Any]] = field(default_factory=dict[str, Any])
+    views: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def text(self) -> str:
+        """The whole text of the page."""
+        script = "".join(map(asset, ("page.js", *self.scripts)))
+        return self.render(
+            "layout.html.j2",
+            style=Markup("".join(map(asset, ("style.css", *self.styles)))),
+            script=Markup(script),
+            script_hash=_hash(script),
+            document=embedded_json(self.document),
+        )
+
+    def render(self, layout: str, **around: Any) -> str:
+        """The text of the page within a layout.
+
+        Args:
+            layout: the template that the page's own one extends.
+            around: what the layout names beside the page's views.
+        """
+        return (
+            _environment(tuple(self.filters.items()))
+            .get_template(self.template)
+            .render(layout=layout, data=self.document, symbols=self.symbols, **self.views, **around)
+        )
+
+
 def draw(
     template: str,
     document: Mapping[str, Any],
@@ -60,41 +108,18 @@ def draw(
     symbols: Sequence[Symbol] = (),
     filters: Mapping[str, Callable[..., Any]] | None = None,
     **views: Any,
-) -> str:
-    """The whole text of a page.
-
-    Args:
-        template: its file; it extends ``layout.html.j2``.
-        document: embedded as it is, and called ``data`` in the template.
-        styles: its style files beside ``style.css``, in order.
-        scripts: its script files beside ``page.js``; they become one, which the policy names.
-        symbols: pictures that the page holds once each.
-        filters: of this page alone.
-        views: everything else that the template names.
-    """
-    script = "".join(map(_asset, ("page.js", *scripts)))
-    return (
-        _environment(tuple((filters or {}).items()))
-        .get_template(template)
-        .render(
-            data=document,
-            symbols=symbols,
-            style=Markup("".join(map(_asset, ("style.css", *styles)))),
-            script=Markup(script),
-            script_hash=_hash(script),
-            document=embedded_json(document),
-            **views,
-        )
-    )
+) -> Page:
+    """A page from its parts; see ``Page``, whose ``views`` are given by their names."""
+    return Page(template, document, styles, scripts, symbols, filters or {}, views)
 
 
-def write_page(path: str | Path, text: str) -> Path:
+def write_page(path: str | Path, page: Page | str) -> Path:
     """Write a page in one step.
 
     Raises:
         MachineError: the disk is full.
     """
-    target = Path(path)
+    target, text = Path(path), page if isinstance(page, str) else page.text()
     # Model text may hold halves of characters, which no file can.
     write_atomic(target, text.encode("utf-8", errors="replace"))
     return target
@@ -132,7 +157,8 @@ def _environment(filters: tuple[tuple[str, Callable[..., Any]], ...]) -> Environ
     return environment
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a style or script file."""
     return (files("shiftlens.reporting") / "templates" / name).read_text(encoding="utf-8")
 
 

@@ -8,7 +8,7 @@ from shiftlens.reporting import numbers
 from shiftlens.reporting.fronts import cost_label, front_chart, worst
 from shiftlens.reporting.images import Pictures
 from shiftlens.reporting.intervals import measure_bars
-from shiftlens.reporting.pages import document_of, draw, write_page
+from shiftlens.reporting.pages import Page, document_of, draw, write_page
 from shiftlens.reporting.steering_views import ExampleView, example_view
 from shiftlens.reporting.summary import Finding
 
@@ -38,11 +38,15 @@ def write_search_page(data: Mapping[str, Any], path: str | Path) -> Path:
         DataError: another kind or schema, or a part that is missing.
         MachineError: the disk is full.
     """
-    document = document_of(data, "search", _PARTS, page="docs/search.md")
-    return write_page(path, _page(document))
+    return write_page(path, search_page(data))
 
 
-def _page(document: Mapping[str, Any]) -> str:
+def search_page(data: Mapping[str, Any]) -> Page:
+    """The same page before it is drawn; it raises the same errors."""
+    return _page(document_of(data, "search", _PARTS, page="docs/search.md"))
+
+
+def _page(document: Mapping[str, Any]) -> Page:
     heads = _heads(document)
     charts = [front_chart(document, cost, cost_label(cost)) for cost in document["fronts"]]
     return draw(

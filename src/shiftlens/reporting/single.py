@@ -99,17 +99,34 @@ def _comparison(
     found = {one.id: path_of(one) for one in samples or ()}
     paths = {name: path for name, path in found.items() if path}
     root = _common_folder(paths)
-    document: dict[str, Any] = {
+    document = comparison_document(shift, samples, _shortened(paths, root), title)
+    return write_document(document, path, image_root=root)
+
+
+def comparison_document(
+    shift: "ConceptShift",
+    samples: Sequence[Sample] | None = None,
+    images: Mapping[str, str] | None = None,
+    title: str = "Concept shift",
+) -> dict[str, Any]:
+    """The document of a run that did nothing but compare.
+
+    Args:
+        shift: the comparison.
+        samples: what was harvested, where it is known.
+        images: path of the picture of each sample, by sample id.
+        title: of the page.
+    """
+    return {
         "schema": SCHEMA,
         "title": title,
         "subtitle": "",
         "models": {"base": {"name": "base"}, "tuned": {"name": "tuned"}},
         "versions": _versions(),
         "seconds": {},
-        "toi": {_name(shift): _toi(shift, samples, _shortened(paths, root))},
+        "toi": {_name(shift): _toi(shift, samples, images or {})},
         "steering": {},
     }
-    return write_document(document, path, image_root=root)
 
 
 def _toi(

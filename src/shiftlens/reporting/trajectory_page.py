@@ -8,7 +8,7 @@ from typing import Any
 from shiftlens.reporting.curves import Chart, chart
 from shiftlens.reporting.diff_labels import SIGNS, looked_at
 from shiftlens.reporting.numbers import bounds, decimal, is_number, percent
-from shiftlens.reporting.pages import document_of, draw, write_page
+from shiftlens.reporting.pages import Page, document_of, draw, write_page
 from shiftlens.reporting.summary import Finding
 
 _PARTS: dict[str, type] = {
@@ -47,11 +47,15 @@ def write_trajectory_page(data: Mapping[str, Any], path: str | Path) -> Path:
         DataError: another kind or schema, or a part that is missing.
         MachineError: the disk is full.
     """
-    document = document_of(data, "trajectory", _PARTS, page="docs/formats/trajectory.md")
-    return write_page(path, _page(document))
+    return write_page(path, trajectory_page(data))
 
 
-def _page(document: Mapping[str, Any]) -> str:
+def trajectory_page(data: Mapping[str, Any]) -> Page:
+    """The same page before it is drawn; it raises the same errors."""
+    return _page(document_of(data, "trajectory", _PARTS, page="docs/formats/trajectory.md"))
+
+
+def _page(document: Mapping[str, Any]) -> Page:
     concepts = _concepts(document)
     return draw(
         "trajectory.html.j2",
