@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shiftlens.core.errors import ShiftLensError, StoreError
-from shiftlens.core.places import Kept
+from shiftlens.core.places import ANEW, Kept
 
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1}
 """Bytes of a number, by the type's name in a file."""
@@ -65,5 +65,5 @@ def read_head(file: Kept) -> Head:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         if isinstance(error, ShiftLensError):
             raise
-        raise StoreError(f"{file} is missing or damaged ({error})") from error
+        raise StoreError(f"{file} is missing or damaged ({error})", remedy=ANEW) from error
     return Head(held, 8 + length + max(ends, default=0))

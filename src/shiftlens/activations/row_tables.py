@@ -7,7 +7,7 @@ from sys import intern
 from typing import Any
 
 from shiftlens.core.errors import StoreError
-from shiftlens.core.places import Kept
+from shiftlens.core.places import ANEW, Kept
 
 _SAMPLE = ("sample_id", "image", "prompt", "response", "labels")
 
@@ -63,7 +63,7 @@ class RowTables:
                 with pq.ParquetFile(path) as table:
                     found = table.read(columns=list(names))
             except (OSError, ValueError, pa.ArrowException) as error:
-                raise StoreError(f"{file} is missing or damaged ({error})") from error
+                raise StoreError(f"{file} is missing or damaged ({error})", remedy=ANEW) from error
             absent = sorted(set(names) - set(found.column_names))
             if absent and found.num_rows:
                 raise StoreError(f"{file} is missing or damaged (it has no column {absent[0]!r})")
@@ -84,7 +84,7 @@ class RowTables:
             except (TypeError, KeyError, ValueError) as error:
                 if isinstance(error, StoreError):
                     raise
-                raise StoreError(f"{file} is missing or damaged ({error})") from error
+                raise StoreError(f"{file} is missing or damaged ({error})", remedy=ANEW) from error
             if found != n:
                 raise StoreError(
                     f"{file} is a table of {found} states, and its shard has {n}",

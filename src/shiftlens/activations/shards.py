@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from shiftlens.core.errors import StoreError
-from shiftlens.core.places import Kept
+from shiftlens.core.places import ANEW, Kept
 
 Pieces = NDArray[Any]
 """Rows, each one item of a void type as wide as a row."""
@@ -85,7 +85,7 @@ class Shards:
             with safe_open(path, framework="pt") as shard:
                 states = shard.get_tensor(name)
         except (OSError, SafetensorError) as error:
-            raise StoreError(f"{file} is missing or damaged ({error})") from error
+            raise StoreError(f"{file} is missing or damaged ({error})", remedy=ANEW) from error
         n = int(self.starts[number + 1] - self.starts[number])
         if states.ndim != 2 or len(states) != n:
             raise StoreError(

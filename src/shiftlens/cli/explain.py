@@ -62,6 +62,7 @@ def explain(
     from shiftlens.cli.explain_page import print_explanation
     from shiftlens.concepts.concepts import Concepts
     from shiftlens.concepts.grounding.explaining import explain as run
+    from shiftlens.data.images import open_image
     from shiftlens.data.sample import Sample, Samples
     from shiftlens.models.loading import load_model
     from shiftlens.reporting.explaining_page import write_explanation_page
@@ -69,6 +70,7 @@ def explain(
     # What is on the disk is read first: a mistake there is found before a model is loaded.
     learned = Concepts.load(concepts_at(concepts))
     measured = None if store is None else ActivationStore.open(store)
+    open_image(str(image)).close()
     chosen = [one.strip() for one in words.split(",") if one.strip()]
     asked = Sample("picture", prompt, (str(image),))
     if no_images:

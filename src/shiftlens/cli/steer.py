@@ -56,11 +56,15 @@ def steer(
         "layers": typed_layers(layers),
         "gates": gate or (),
     }
+    from shiftlens.data.images import open_image
     from shiftlens.models.loading import load_model
     from shiftlens.steering.applying import steer as steering
     from shiftlens.steering.reading import read_interventions, require_files
 
-    require_files(vector, **given)  # finds a mistake before anything is loaded
+    # These find mistakes before anything is loaded.
+    require_files(vector, **given)
+    if image is not None:
+        open_image(str(image)).close()
     asked = load_model(model, adapter=adapter, device=device, dtype=dtype)
     wanted = read_interventions(asked, vector, **given)
     options: dict[str, Any] = {"max_new_tokens": max_new_tokens}

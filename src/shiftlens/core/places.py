@@ -17,6 +17,9 @@ from typing import Any
 from shiftlens.core.errors import MachineError, ShiftLensError, StoreError
 from shiftlens.core.manifest import digest, replacing, sha256_file
 
+ANEW = "the same harvest again makes it anew; all that is wrong: shiftlens store verify DIR"
+"""What to do about a store's file that is missing or damaged."""
+
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/{1,3}([^/].*)", re.DOTALL)
 _BUCKETS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci"}  # without folders
 _EXTRAS = {"s3": "s3", "s3a": "s3"}  # protocols for which there is an extra

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tests.builders import build_vector
 
 from shiftlens.cli import main as cli
 from shiftlens.cli.concept_files import concepts_at
@@ -20,6 +21,15 @@ def test_a_folder_without_a_steering_is_named_as_one(
     assert f"{base_path} holds no steering, steering vector or affine edit" in said
     assert "shiftlens search" in said
     assert "does not exist" not in said
+
+
+def test_a_picture_that_is_not_there_is_found_before_a_model_is_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build_vector().save(tmp_path / "v")
+    said = ["steer", "no-model", "What?", "-v", str(tmp_path / "v"), "-i", str(tmp_path / "no.png")]
+    assert cli.run_app(said) == 2
+    assert "no.png does not exist" in capsys.readouterr().err
 
 
 def test_a_vector_that_is_not_there_is_named_with_its_file(tmp_path: Path) -> None:
