@@ -97,6 +97,9 @@ def _print_json(target: str, out: Path, plan: "Plan", *, written: bool) -> None:
 
 
 def _print(out: Path, plan: "Plan", files: list[Path], *, written: bool) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
     from shiftlens.cli.harvest_page import size_text
 
     screen = console()
@@ -104,4 +107,7 @@ def _print(out: Path, plan: "Plan", files: list[Path], *, written: bool) -> None
     for file, size in zip(files, plan.files.values(), strict=True):
         screen.print(f"  {out / file.name}  {size_text(size)}", markup=False, soft_wrap=True)
     for note in plan.notes:
-        screen.print(f"- {note}", markup=False, style="dim")
+        # A grid sets what goes on in a second line below the first, not below the dash.
+        line = Table.grid(padding=(0, 1))
+        line.add_row(Text("-", "dim"), Text(note, "dim"))
+        screen.print(line)

@@ -62,9 +62,10 @@ def _told(steering: "Steering", out: Path, *, written: bool) -> dict[str, Any]:
 
 def _print(told: dict[str, Any], out: Path) -> None:
     screen = console()
-    blocks = ", ".join(map(str, told["blocks"]))
+    blocks = "block " if len(told["blocks"]) == 1 else "blocks "
+    blocks += ", ".join(map(str, told["blocks"]))
     screen.print(
-        f"{'wrote' if told['written'] else 'would write'} {out}: added after the blocks {blocks}, "
+        f"{'wrote' if told['written'] else 'would write'} {out}: added after {blocks}, "
         f"{told['d']} wide, at every position",
         markup=False,
         soft_wrap=True,
