@@ -40,6 +40,13 @@ ONE_AT_A_TIME = "model"  # all events with this name wait for each other
 _MOST_TYPED = 100_000  # what is longer than the limit is refused, and not cut off unseen
 _LOG = logging.getLogger(__name__)
 _NOTHING = ("", "", "", "")  # both answers, lines of Python, the link that saves the setting
+_SHOW_ANSWERS = """(...given) => {
+  const answers = document.querySelector('.answers-row'), seen = answers.getBoundingClientRect();
+  const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  if (seen.top < 0 || seen.bottom > innerHeight)
+    answers.scrollIntoView({block: 'start', behavior: calm ? 'auto' : 'smooth'});
+  return given;
+}"""
 _FIRST = "# Press Answer first."
 _WORD = re.compile(r"\w[\w'’-]*")
 
@@ -96,7 +103,7 @@ class SteeringPage:
                 with gr.Row(elem_classes="actions"):
                     ask = gr.Button("Answer", variant="primary", elem_id="ask", scale=3)
                     stop = gr.Button("Stop", variant="secondary", elem_id="stop", scale=1)
-            with gr.Column(scale=7, min_width=320):
+            with gr.Column(scale=7, min_width=320, elem_classes="beside"):
                 seen = self._answers()
         self._asking(given, ask, stop, {**seen, "news": news})
         return given.direction
@@ -226,7 +233,7 @@ class SteeringPage:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         running = gr.on(
             [ask.click, given.prompt.submit], self.answer, given.every(), outputs,
-            show_progress="minimal", scroll_to_output=True, api_name="answer", **one,
+            show_progress="minimal", js=_SHOW_ANSWERS, api_name="answer", **one,
         )  # fmt: skip
         running.then(self.keep, seen["said"], [seen["code"], seen["saved"]], **quiet)
         running.then(self.words, sets, seen["word"], **quiet)
