@@ -22,6 +22,7 @@ from shiftlens.core.intervals import Interval, percentile
 from shiftlens.reporting.html import write_report
 
 K, EACH, EDGE, ROUNDS = 20, 5, 480, 7
+HEATED, FINE = 3, 24  # heat maps of each concept on either side, of so many squares a side
 _PAINTED = """() => new Promise((resolve) => {
   const look = () => {
     const [found] = performance.getEntriesByName("first-contentful-paint");
@@ -42,7 +43,8 @@ def measure() -> list[Figure]:
         built = [_built(data, page, root) for _ in range(rounds)]
         painted = _painted(page, rounds)
         size = page.stat().st_size
-    what = f"{K} x 2 concepts, {2 * K * EACH} pictures of {EDGE} x {EDGE}; n = {rounds}"
+    pictures = f"{2 * K * EACH} pictures of {EDGE} x {EDGE}, {2 * K * HEATED} heat maps"
+    what = f"{K} x 2 concepts, {pictures}; n = {rounds}"
     figures = [
         from_interval("report built", _spread(built), "s", "<= 5", f"median; {what}"),
         Figure("report", size / 1e6, None, None, "MB", "<= 5", f"bytes of the page; {what}"),
@@ -57,10 +59,23 @@ def _document(root: Path) -> dict[str, Any]:
     """The synthetic document, with a photograph of its own in each place."""
     data = build_report(root, k=K)
     paths = iter(_photographs(root, 2 * K * EACH))
-    for change in data["toi"]["person"]["changes"]:
-        for side in ("images_base", "images_tuned"):
-            change[side] = [{"id": path, "path": path} for path in islice(paths, EACH)]
+    toi = data["toi"]["person"]
+    toi["heat"] = {"method": "occlusion", "maps": [{}] * K, "maps_tuned": [{}] * K}
+    for change in toi["changes"]:
+        sides = (("base", "maps", change["index"]), ("tuned", "maps_tuned", change["partner"]))
+        for side, maps, at in sides:
+            shown = list(islice(paths, EACH))
+            change[f"images_{side}"] = [{"id": path, "path": path} for path in shown]
+            toi["heat"][maps][at] = {path: _heat_map(at) for path in shown[:HEATED]}
     return data
+
+
+def _heat_map(seed: int) -> dict[str, Any]:
+    """As fine as a run keeps them: squares of smooth heat, in whole percents."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.random((6, 6), dtype=np.float32))
+    fine = np.asarray(coarse.resize((FINE, FINE), Image.Resampling.BICUBIC)).clip(0, 1)
+    return {"largest": 1.0, "levels": np.round(100 * fine).astype(int).tolist()}
 
 
 def _photographs(root: Path, n: int) -> list[str]:

@@ -2,9 +2,12 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from PIL import Image
+
+from shiftlens.reporting.numbers import bounds, count, percent, percent_bounds, signed
 
 _DARKEST = 205  # of 255: what does not matter can still be made out
 _SHADE = (8, 12, 18)
@@ -28,6 +31,29 @@ def shade(levels: Sequence[Sequence[int]]) -> str | None:
     stream = io.BytesIO()
     image.save(stream, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def heat_checks(heat: Mapping[str, Any]) -> tuple[str, ...]:
+    """For each model a sentence: do maps lie on the thing that the word names, or not?"""
+    check: Mapping[str, Any] = heat.get("check") or {}
+    sides = (("base", "base model"), ("tuned", "tuned model"))
+    return tuple(_checked(name, check[side]) for side, name in sides if check.get(side))
+
+
+def _checked(name: str, one: Mapping[str, Any]) -> str:
+    inside, others, flat, above = (one[key] for key in ("inside", "others", "flat", "above"))
+    where = (
+        f"of a map of the {name} {percent(inside['estimate'])} {percent_bounds(inside)} lies in "
+        "the box of the thing that the word names, which is "
+        f"{percent(flat['estimate'])} of the picture (n = {count(one['n'])} pictures); "
+        f"of maps of the other pictures {percent(others['estimate'])} lies there, a difference of "
+        f"{signed(above['estimate'])} {bounds(above)}"
+    )
+    if above["low"] > 0:
+        return f"{where}: the maps find the thing better than chance."
+    if above["high"] < 0:
+        return f"{where}: the maps lie on it LESS than chance has it."
+    return f"{where}: NOT surely more than chance. These maps do not show that the thing matters."
 
 
 def _opacity(level: int) -> int:

@@ -8,7 +8,7 @@ from shiftlens.reporting.curves import NAMES, Chart, chart, rank
 from shiftlens.reporting.diff_labels import SIGNS
 from shiftlens.reporting.explained import Explained, explained
 from shiftlens.reporting.flow_picture import FlowView, flow_view
-from shiftlens.reporting.heat import shade
+from shiftlens.reporting.heat import heat_checks, shade
 from shiftlens.reporting.images import Pictures, Tile
 from shiftlens.reporting.intervals import Bar, difference_bars
 from shiftlens.reporting.numbers import is_number
@@ -77,6 +77,7 @@ class ToiView:
     judged: str
     verdicts: tuple[str, ...]
     has_heat: bool
+    heat_check: tuple[str, ...]
 
 
 def toi_views(data: Mapping[str, Any], pictures: Pictures) -> list[ToiView]:
@@ -107,7 +108,13 @@ def _toi(anchor: str, name: str, toi: Mapping[str, Any], pictures: Pictures) -> 
         scatter=scatter(toi["changes"], told),
         judged=judged_sentence(toi.get("verdicts")),
         verdicts=tuple(one for one in SIGNS if one in told.values()),
-        has_heat=any(tile.heat for view in concepts for tile in view.base.pictures),
+        has_heat=any(
+            tile.heat
+            for view in concepts
+            for side in (view.base, view.tuned)
+            for tile in side.pictures
+        ),
+        heat_check=heat_checks(toi.get("heat") or {}),
     )
 
 
@@ -116,12 +123,18 @@ def _concepts(toi: Mapping[str, Any], pictures: Pictures) -> list[ConceptView]:
     changes = sorted(toi["changes"], key=lambda c: -(c["share"] or 0))
     longest, judged = longest_shift(changes), judgements(toi.get("verdicts"))
     heat: Mapping[str, Any] = toi.get("heat") or {}
-    maps: list[Mapping[str, Any]] = list(heat.get("maps") or ())
+    maps: list[list[Mapping[str, Any]]] = [
+        list(heat.get(name) or ()) for name in ("maps", "maps_tuned")
+    ]
     shares: list[Mapping[str, Any] | None] = list(toi.get("concept_shares") or ())
     found: list[ConceptView] = []
     for change in changes:
         i = change["index"]
-        view = concept_view(change, longest, pictures, maps[i] if i < len(maps) else None)
+        own = [
+            side[at] if at < len(side) else None
+            for side, at in zip(maps, (i, change["partner"]), strict=True)
+        ]
+        view = concept_view(change, longest, pictures, own)
         parts = shares[i] if i < len(shares) else None
         found.append(replace(view, judgement=judged.get(i), parts=parts))
     return found
@@ -136,7 +149,7 @@ def concept_view(
     change: Mapping[str, Any],
     longest: float,
     pictures: Pictures,
-    maps: Mapping[str, Any] | None = None,
+    maps: Sequence[Mapping[str, Any] | None] = (None, None),
 ) -> ConceptView:
     """A concept beside its partner.
 
@@ -144,7 +157,7 @@ def concept_view(
         change: the document's entry.
         longest: the length that a full gauge stands for.
         pictures: of the page.
-        maps: heat maps of the base concept, by sample id.
+        maps: heat maps of the base concept and of its partner, by sample id.
     """
     before, after = change["contrastive_base"][:_WORDS], change["contrastive_tuned"][:_WORDS]
     came, went = set(change["came"]), set(change["went"])
@@ -152,11 +165,11 @@ def concept_view(
     return ConceptView(
         change=change,
         base=Side(
-            tuple(_tile(one, pictures, maps) for one in change["images_base"][:_PICTURES]),
+            tuple(_tile(one, pictures, maps[0]) for one in change["images_base"][:_PICTURES]),
             tuple((word, word in went) for word in before),
         ),
         tuned=Side(
-            tuple(pictures.tile(one) for one in change["images_tuned"][:_PICTURES]),
+            tuple(_tile(one, pictures, maps[1]) for one in change["images_tuned"][:_PICTURES]),
             tuple((word, word in came) for word in after),
         ),
         gone=tuple(word for word in before if word in went),

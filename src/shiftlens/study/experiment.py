@@ -46,8 +46,8 @@ class WordsSpec:
 
     ``normed`` takes the last block's states behind the final norm, as published figures do.
     ``explain`` says how many of the base model's answers the report explains word by word, and
-    ``heat_maps`` how many pictures of each base concept get a heat map. ``margin`` is what counts
-    as nothing in verdicts, in spreads; without one every verdict is undecided.
+    ``heat_maps`` how many pictures of each concept of either model get a heat map. ``margin`` is
+    what counts as nothing in verdicts, in spreads; without one every verdict is undecided.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""Heat maps over the most activating pictures of every base concept, for a study's report."""
+"""Heat maps over the most activating pictures of every concept, for a study's report."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from shiftlens.core.errors import ShiftLensError
 from shiftlens.study.cache import Result
 from shiftlens.study.context import Context
 from shiftlens.study.experiment import WordsSpec
+from shiftlens.study.heat_checking import checked
 
 if TYPE_CHECKING:
     from shiftlens.activations.store import ActivationStore
@@ -23,32 +24,49 @@ _MOST_SQUARES = 24
 
 
 def heat_of_concepts(
-    context: Context, spec: WordsSpec, concepts: "Concepts", store: "ActivationStore"
+    context: Context,
+    spec: WordsSpec,
+    pair: "Sequence[Concepts]",
+    stores: "Sequence[ActivationStore]",
 ) -> Result:
     """Hide parts of the first pictures of each concept, and see what of the concept is lost.
 
     Args:
         context: of the run.
         spec: ``heat_maps`` says how many pictures of each concept.
-        concepts: of the base model, with pictures.
-        store: its states, with what it said.
+        pair: concepts of the base model and of the tuned one, with pictures.
+        stores: the states of each on the base's text, with that text.
 
     Returns:
-        ``{"method", "maps"}``: the maps of each concept, by sample id.
+        ``{"method", "maps", "maps_tuned", "check"}``: the maps of each concept, by sample id, and
+        for each side whether they lie where the thing is, where labels tell its place.
     """
-    base = context.models[0]
     samples = {one.id: one for one in context.samples(spec.data) if one.images}
-    said = _said(store)
-    found: list[dict[str, Any]] = []
-    context.progress.start(f"heat maps of {spec.name}", concepts.k)
-    for index, ids in enumerate(concepts.images):
-        own: dict[str, Any] = {}
-        for one in [samples[name] for name in ids if name in samples][: spec.heat_maps]:
-            own[one.id] = _heat(base, concepts, one, index, said)
-        found.append(own)
-        context.progress.advance()
+    context.progress.start(f"heat maps of {spec.name}", sum(one.k for one in pair))
+    base, tuned = (
+        _maps(context, spec, *side, samples)
+        for side in zip(context.models, pair, stores, strict=True)
+    )
     context.progress.stop()
-    return {"method": "occlusion", "maps": found}
+    check = {"base": checked(base, samples), "tuned": checked(tuned, samples)}
+    return {"method": "occlusion", "maps": base, "maps_tuned": tuned, "check": check}
+
+
+def _maps(
+    context: Context,
+    spec: WordsSpec,
+    model: "Model",
+    concepts: "Concepts",
+    store: "ActivationStore",
+    samples: "Mapping[str, Sample]",
+) -> list[dict[str, Any]]:
+    """For each concept of one model the maps of its first pictures, by sample id."""
+    said, found = _said(store), list[dict[str, Any]]()
+    for index, ids in enumerate(concepts.images):
+        shown = [samples[name] for name in ids if name in samples][: spec.heat_maps]
+        found.append({one.id: _heat(model, concepts, one, index, said) for one in shown})
+        context.progress.advance()
+    return found
 
 
 def _heat(

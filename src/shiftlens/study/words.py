@@ -61,7 +61,7 @@ def study_words(context: Context, spec: WordsSpec) -> Result:
             context.stage("explain", name), asked, lambda: _explain(context, spec, harvested)
         )
     if spec.heat_maps and experiment.images:
-        asked = {**inputs, "heat_maps": spec.heat_maps}
+        asked = {**inputs, "heat_maps": spec.heat_maps, "sides": 2}
         found["heat"] = context.cache.run(
             context.stage("heat", name), asked, lambda: _heat(context, spec, harvested)
         )
@@ -251,11 +251,11 @@ def _judge(context: Context, spec: WordsSpec, harvested: Result) -> Result:
 
 
 def _heat(context: Context, spec: WordsSpec, harvested: Result) -> Result:
-    """Where the base's concepts are in their most activating pictures."""
+    """Where the concepts of both models are in their most activating pictures."""
     from shiftlens.study.heating import heat_of_concepts
 
-    concepts = _shift(context, spec, harvested).base
-    return heat_of_concepts(context, spec, concepts, _stores(context, spec, harvested)[0])
+    shift, stores = _shift(context, spec, harvested), _stores(context, spec, harvested)
+    return heat_of_concepts(context, spec, (shift.base, shift.tuned), stores[:2])
 
 
 def _gains(context: Context, spec: WordsSpec, harvested: Result) -> Result:

@@ -18,7 +18,7 @@ from shiftlens.world.language import (
     request_turn,
     yesno_turn,
 )
-from shiftlens.world.render import render
+from shiftlens.world.render import Picture, render
 from shiftlens.world.scenes import ADULTS, ANIMALS, DANGEROUS, OBJECTS, Scene, sample_scenes
 
 _Choice = Callable[[int, str, int], list[Scene]]
@@ -93,7 +93,8 @@ def materialise(name: str, out: Path, *, n: int, seed: int, split: str = "held_o
     """Write a collection: ``out/images/*.png`` and ``out/data.jsonl``.
 
     Every row's ``labels`` hold the scene's record, ``kind`` and ``topic`` of the question,
-    ``answer`` where there is one, ``allowed`` (for each factor the words that are right), and for
+    ``answer`` where there is one, ``allowed`` (for each factor the words that are right), ``box``
+    (the edges of what is depicted, in pixels: left, top, right, bottom), and for
     requests ``object``, ``phrasing`` and ``dangerous``.
 
     Args:
@@ -124,11 +125,21 @@ def materialise(name: str, out: Path, *, n: int, seed: int, split: str = "held_o
     rows: list[str] = []
     for index, scene in enumerate(choose(n, split, seed)):
         image = f"images/{index:05d}.png"
+        picture = render(scene)
         with disk_guard(out / image):
-            render(scene).image.save(out / image, compress_level=1)
-        rows.append(json.dumps(_row(f"{name}-{index:05d}", image, scene, ask(scene, rng))))
+            picture.image.save(out / image, compress_level=1)
+        row = _row(f"{name}-{index:05d}", image, scene, ask(scene, rng))
+        row["labels"]["box"] = _box(picture)
+        rows.append(json.dumps(row))
     write_atomic(path, ("\n".join(rows) + "\n").encode())
     return path
+
+
+def _box(picture: Picture) -> list[float]:
+    """Left, top, right, bottom of all subjects together, in pixels."""
+    sides = zip(*(box for name, box in picture.boxes.items() if name != "extra"), strict=True)
+    lefts, tops, rights, bottoms = sides
+    return [min(lefts), min(tops), max(rights), max(bottoms)]
 
 
 def _row(name: str, image: str, scene: Scene, turn: Turn) -> dict[str, Any]:

@@ -138,12 +138,17 @@ def build_verdicts(k: int) -> dict[str, Any]:
 
 
 def build_heat(paths: list[str], k: int) -> dict[str, Any]:
-    """A map over one picture of the first concept."""
+    """Maps over every picture of one concept of either side, and what a check of them said."""
     rng = random.Random(11)
     levels = [[rng.randrange(101) for _ in range(4)] for _ in range(3)]
     maps: list[dict[str, Any]] = [{} for _ in range(k)]
     maps[0] = {f"base-{path}": {"largest": 2.5, "levels": levels} for path in paths}
-    return {"method": "occlusion", "maps": maps}
+    tuned: list[dict[str, Any]] = [{} for _ in range(k)]
+    tuned[1 % k] = {f"tuned-{path}": {"largest": 1.5, "levels": levels} for path in paths}
+    inside, above = wilson(12, 24).to_dict(), {"estimate": 0.01, "low": -0.03, "high": 0.05}
+    side = {"n": 24, "inside": inside, "flat": inside, "others": inside, "above": above}
+    check = {"base": side, "tuned": None}
+    return {"method": "occlusion", "maps": maps, "maps_tuned": tuned, "check": check}
 
 
 def _change(index: int, k: int, paths: list[str], rng: random.Random) -> dict[str, Any]:

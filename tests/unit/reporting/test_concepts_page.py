@@ -171,7 +171,14 @@ def test_a_heat_map_is_a_shade_that_is_clear_where_the_concept_is() -> None:
 
 def test_heat_maps_lie_over_their_pictures(tmp_path: Path, data: dict[str, Any]) -> None:
     html = write_report(data, tmp_path / "r.html", image_root=tmp_path).read_text("utf-8")
-    assert html.count('class="shade"') == 5
+    assert html.count('class="shade"') == 10
+    assert 'aria-label="Pictures of tuned concept 1; 5 with' in html
+    assert "Heat maps, checked." in html
+    assert "+0.01 [−0.03, 0.05]: NOT surely more than chance" in html
+    assert "none of it is checked" not in html
+    del data["toi"]["person"]["heat"]["check"]
+    html = write_report(data, tmp_path / "r.html", image_root=tmp_path).read_text("utf-8")
+    assert "none of it is checked" in html
     assert 'tabindex="0" role="group" aria-label="Pictures of base concept 0; 5 with' in html
     data["toi"]["person"]["heat"] = build_heat([], 12)
     html = write_report(data, tmp_path / "r.html", image_root=tmp_path).read_text("utf-8")
