@@ -115,6 +115,7 @@ def test_what_is_kept_opens_again_with_the_same_answers(
     _keep(page, tmp_path / "mine.zip")
     other, wrong = visit(browser, url)  # somebody else, who was sent the file
     other.wait_for_selector("#ask")
+    expect(other.locator("#list li")).to_have_count(0)
     _open(other, tmp_path / "mine.zip")
     expect(other.locator("#opened")).to_contain_text("is as it was kept")
     expect(other.locator("#prompt textarea")).to_have_value("what is this ?")
@@ -199,6 +200,15 @@ def test_the_list_is_used_without_a_mouse(page: Page) -> None:
     page.keyboard.press("Space")
     expect(page.locator("#list li")).to_have_count(0)
     expect(page.locator("#list p:focus")).to_have_count(1)
+
+
+def test_who_presses_twice_removes_one(page: Page) -> None:
+    for name in ("louder", "two out", "“cat”"):
+        _add(page, name, 1)
+    page.get_by_role("button", name="Remove direction 1").dblclick()
+    expect(page.locator("#list li")).to_have_count(2)
+    page.wait_for_timeout(1500)
+    expect(page.locator("#list li")).to_have_count(2)
 
 
 @pytest.mark.parametrize("width", [1440, 390])

@@ -9,14 +9,17 @@ from shiftlens.playground.markup import notice, text
 from shiftlens.playground.opening import Opened
 
 LISTED = """
-let left = false;
+let left = false, waiting = false;
 element.addEventListener('click', event => {
   const button = event.target.closest('button[data-does]');
-  if (!button) return;
-  left = true;
+  // Who presses twice means one line, and not the one that then stands in its place.
+  if (!button || waiting || event.detail > 1) return;
+  left = waiting = true;
+  setTimeout(() => { waiting = false; }, 5000);
   trigger('click', {at: Number(button.dataset.at), does: button.dataset.does});
 });
 new MutationObserver(() => {
+  waiting = false;
   // The button that was pressed is gone: who came by keyboard goes on from here.
   if (!left || document.activeElement !== document.body) return;
   left = false;
