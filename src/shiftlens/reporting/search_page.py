@@ -136,10 +136,16 @@ def _costs(document: Mapping[str, Any], head: str) -> list[dict[str, Any]]:
         if name.partition(":")[0] != head:
             continue
         limit = limits.get(name, limits.get(name.partition(":")[0]))
-        held = None if limit is None else one["estimate"] <= float(limit)
-        goal = {} if limit is None else {"goal": f"<= {float(limit):f}", "holds": held}
+        goal = {} if limit is None else {"goal": f"<= {float(limit):f}", "holds": _held(one, limit)}
         found.append({"label": cost_label(name), **one, **goal})
     return found
+
+
+def _held(cost: Mapping[str, Any], limit: str) -> bool | None:
+    """As the card above says it: ``None`` where the interval holds the budget, and nobody knows."""
+    if cost["low"] <= float(limit) < cost["high"]:
+        return None
+    return cost["high"] <= float(limit)
 
 
 def _heads(document: Mapping[str, Any]) -> list[str]:

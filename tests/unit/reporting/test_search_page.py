@@ -114,3 +114,21 @@ def test_another_document_is_refused(
 ) -> None:
     with pytest.raises(DataError, match=message):
         write_search_page({**document, **change}, tmp_path / "front.html")
+
+
+@pytest.mark.parametrize(
+    ("high", "said", "never"),
+    [
+        (0.5, "interval crosses the goal", "✓ reached"),
+        (0.0, "✓ reached", "crosses the goal</span>"),
+    ],
+)
+def test_a_budget_that_is_not_decided_is_not_called_reached(
+    document: dict[str, Any], tmp_path: Path, high: float, said: str, never: str
+) -> None:
+    name = next(iter(document["held_out"]["costs"]))
+    document["budgets"], document["standings"] = [f"{name} <= 0.02"], {}
+    document["held_out"]["costs"][name] = {"estimate": 0.0, "low": -0.1, "high": high}
+    page = write_search_page(document, tmp_path / "front.html").read_text(encoding="utf-8")
+    assert said in page
+    assert never not in page
