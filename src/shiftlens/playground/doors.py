@@ -28,7 +28,8 @@ _POLICY = (
 )
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
+    # Not "no-referrer": a browser then sends the form for the token as if it came from nowhere.
+    (b"referrer-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 _LOGIN = """<!doctype html><html lang="en"><meta charset="utf-8">

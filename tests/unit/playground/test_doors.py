@@ -62,6 +62,8 @@ def test_without_a_token_everybody_on_this_machine_is_let_in() -> None:
     assert (status, body) == (200, b"inside ")
     assert "default-src 'self'" in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
+    # With "no-referrer" a browser sends the form for the token with the origin "null": refused.
+    assert headers["referrer-policy"] == "same-origin"
 
 
 @pytest.mark.parametrize("path", ["/", "/config", "/gradio_api/upload", "/assets/x.js"])
