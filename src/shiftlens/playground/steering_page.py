@@ -146,7 +146,10 @@ class SteeringPage:
             api_visibility="private",
         )  # fmt: skip
         for event in (picture.upload, picture.clear):
-            event(self.forget_example, None, [example, strip], show_progress="hidden",
+            # At once and in the page itself: who is quick asks about the picture that is seen.
+            event(None, None, example, js="() => null", show_progress="hidden",
+                  api_visibility="private")  # fmt: skip
+            event(lambda: examples_strip(self._shown), None, strip, show_progress="hidden",
                   api_visibility="private")  # fmt: skip
         return given
 
@@ -263,10 +266,6 @@ class SteeringPage:
         except sl.ShiftLensError as error:
             raise gr.Error(error.given, print_exception=False) from error
         return picture, at, one.prompt, examples_strip(self._shown, at)
-
-    def forget_example(self) -> tuple[None, Markup]:
-        """The picture is the visitor's own now."""
-        return None, examples_strip(self._shown)
 
     def choose_direction(self, event: gr.EventData) -> Any:
         """A direction by its picture."""
