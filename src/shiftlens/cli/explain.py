@@ -16,9 +16,14 @@ def register(app: typer.Typer) -> None:
 
 def explain(
     model: Annotated[str, typer.Argument(help="Who answers: a directory, an id, or world:base.")],
-    image: Annotated[Path, typer.Argument(help="The picture.")],
     prompt: Annotated[str, typer.Option(help="What is asked.")],
     concepts: Annotated[str, typer.Option(help="Saved concepts with words, or their directory.")],
+    image: Annotated[
+        Path | None, typer.Argument(help="The picture, of the data or one's own.")
+    ] = None,
+    own: Annotated[
+        Path | None, typer.Option("--image", "-i", help="The picture, named as in steer.")
+    ] = None,
     store: Annotated[
         Path | None,
         typer.Option(help="States to measure activity against: the concepts' own, or others."),
@@ -70,9 +75,10 @@ def explain(
     # What is on the disk is read first: a mistake there is found before a model is loaded.
     learned = Concepts.load(concepts_at(concepts))
     measured = None if store is None else ActivationStore.open(store)
-    open_image(str(image)).close()
+    picture = _one_picture(image, own)
+    open_image(picture).close()
     chosen = [one.strip() for one in words.split(",") if one.strip()]
-    asked = Sample("picture", prompt, (str(image),))
+    asked = Sample("picture", prompt, (picture,))
     if no_images:
         from shiftlens.data.privacy import hide
 
@@ -97,3 +103,20 @@ def explain(
         print_json(document)
     elif not quiet:
         print_explanation(document, page, chosen)
+
+
+def _one_picture(*given: Path | None) -> str:
+    """The picture, which is named in one of two ways.
+
+    Raises:
+        DataError: it is named in both ways, or not at all.
+    """
+    from shiftlens.core.errors import DataError
+
+    named = [str(one) for one in given if one is not None]
+    if len(named) != 1:
+        raise DataError(
+            f"two pictures: {named[0]} and {named[1]}" if named else "no picture to explain",
+            allowed="one picture: behind the model, or with --image",
+        )
+    return named[0]

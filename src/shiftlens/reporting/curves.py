@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from shiftlens.reporting.frames import Frame
 from shiftlens.reporting.numbers import decimal, is_number
 
 WIDTH, HEIGHT = 480, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 104, 14, 46
+_FRAME = Frame.within(WIDTH, HEIGHT, (_LEFT, _RIGHT, _TOP, _BOTTOM))
 _LABEL_GAP = 16.0  # pixels between two labels at the right edge, so that none covers another
 _STEPS = (0.02, 0.05, 0.1, 0.2, 0.25, 0.5, *(m * 10.0**e for e in range(5) for m in (1, 2, 5)))
 
@@ -80,12 +82,7 @@ class Chart:
     description: str
     level: Tick | None = None
     since: Tick | None = None
-    left: float = _LEFT
-    right: float = WIDTH - _RIGHT
-    top: float = _TOP
-    bottom: float = HEIGHT - _BOTTOM
-    width: int = WIDTH
-    height: int = HEIGHT
+    frame: Frame = _FRAME
 
 
 def chart(

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shiftlens.reporting.curves import Tick
+from shiftlens.reporting.frames import Frame
 from shiftlens.reporting.numbers import bounds, decimal
 
 WIDTH, HEIGHT = 640, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 22, 18, 50
+_FRAME = Frame.within(WIDTH, HEIGHT, (_LEFT, _RIGHT, _TOP, _BOTTOM))
 _TICKS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0)
 _STEPS = (0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 _APART = 46.0  # pixels between two tick labels
@@ -66,12 +68,7 @@ class FrontChart:
     limit_text: str
     limit_end: str
     description: str
-    left: float = _LEFT
-    right: float = WIDTH - _RIGHT
-    top: float = _TOP
-    bottom: float = HEIGHT - _BOTTOM
-    width: int = WIDTH
-    height: int = HEIGHT
+    frame: Frame = _FRAME
 
 
 def worst(one: Mapping[str, Any], cost: str) -> dict[str, float] | None:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from shiftlens.reporting.curves import Tick, axis_range, axis_ticks
+from shiftlens.reporting.frames import Frame
 from shiftlens.reporting.numbers import decimal, is_number
 
 WIDTH, HEIGHT = 480, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 22, 16, 46
+_FRAME = Frame.within(WIDTH, HEIGHT, (_LEFT, _RIGHT, _TOP, _BOTTOM))
 _NEAR = (16.0, 12.0)  # pixels between two labels that would cover each other
 _PLACES = ((8, 4), (-8, 4), (0, -9), (0, 17), (10, -7), (-10, -7), (10, 14), (-10, 14))
 
@@ -36,12 +38,7 @@ class Scatter:
     y_ticks: tuple[Tick, ...]
     zero: float | None
     description: str
-    left: float = _LEFT
-    right: float = WIDTH - _RIGHT
-    top: float = _TOP
-    bottom: float = HEIGHT - _BOTTOM
-    width: int = WIDTH
-    height: int = HEIGHT
+    frame: Frame = _FRAME
 
 
 def scatter(changes: Sequence[Mapping[str, Any]], verdicts: Mapping[int, str]) -> Scatter | None:

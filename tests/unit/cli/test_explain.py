@@ -42,6 +42,31 @@ def test_a_page_in_eighty_columns(words: list[str], capsys: pytest.CaptureFixtur
     }
 
 
+def test_a_picture_of_one_s_own_is_named_with_an_option(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    own = tmp_path / "own.jpg"
+    Image.new("RGB", (97, 61), "#88aacc").save(own)
+    rest = [*words[:2], *words[3:], "--maps", "0"]
+    assert cli.run_app([*rest, "--image", str(own), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [one["text"] for one in document["words"]] == ["a", "dog"]
+    out = Path(words[words.index("-o") + 1])
+    with Image.open(out / document["pictures"][0]) as kept:
+        assert kept.size == (97, 61)
+    for said, message in (
+        ([*words, "--image", str(own)], "two pictures: "),
+        (rest, "no picture to explain"),
+        ([*rest, "--image", str(tmp_path / "none.jpg")], "none.jpg"),
+    ):
+        assert cli.run_app(said) == 2
+        found = capsys.readouterr().err
+        assert message in found
+        assert "Traceback" not in found
+
+
 def test_json_is_the_file(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run_app([*words, "--json", "--maps", "0"]) == 0
     document = json.loads(capsys.readouterr().out)

@@ -137,7 +137,7 @@ def test_one_point_a_concept_with_its_label_beside(toi: dict[str, Any]) -> None:
     assert longest.index == max(toi["changes"], key=lambda c: c["magnitude"])["index"]
     places = [(dot.label_x, dot.label_y) for dot in view.dots]
     assert len(set(places)) == len(places)
-    assert all(view.left <= dot.x <= view.right for dot in view.dots)
+    assert all(view.frame.left <= dot.x <= view.frame.right for dot in view.dots)
     toi["changes"][0]["consistency"] = None
     assert len(getattr(scatter(toi["changes"], {}), "dots", ())) == 11
     assert scatter([], {}) is None

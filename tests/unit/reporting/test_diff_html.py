@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 from tests.unit.reporting.diff_builders import build_diff, without_margin
-from tests.unit.reporting.test_html import _HOSTILE, read
+from tests.unit.reporting.test_html import HOSTILE, read
 
 from shiftlens.core.errors import DataError
 from shiftlens.reporting.html import write_report
@@ -54,6 +54,19 @@ def test_the_page_shows_the_numbers(tmp_path: Path, data: dict[str, Any]) -> Non
         "Khayatan et al. (2025)",
     ):
         assert part in text, part
+
+
+def test_answers_given_from_nan_are_counted_where_the_answers_are(
+    tmp_path: Path, data: dict[str, Any]
+) -> None:
+    data["answers"]["not_finite"] = 7
+    text = read(write_report(data, tmp_path / "r.html", image_root=tmp_path)).text
+    assert "NaN or infinity in 7 of 600 answers: a model overflows" in text
+    # The twins: none, and documents from before they were counted.
+    data["answers"]["not_finite"] = 0
+    assert "NaN" not in read(write_report(data, tmp_path / "r.html", image_root=tmp_path)).text
+    del data["answers"]["not_finite"]
+    assert "NaN" not in read(write_report(data, tmp_path / "r.html", image_root=tmp_path)).text
 
 
 def test_the_most_moved_stand_first_and_eight_are_unfolded(
@@ -135,7 +148,7 @@ def test_model_text_cannot_break_out(tmp_path: Path, data: dict[str, Any]) -> No
     assert not [tag for tag, _ in page.tags if tag in ("img", "iframe", "object", "base")]
     assert [tag for tag, _ in page.tags].count("script") == safe.count("script") == 2
     assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")]
-    assert _HOSTILE in page.text, "shown as the text that it is"
+    assert HOSTILE in page.text, "shown as the text that it is"
 
 
 _TEXTS = {
@@ -148,12 +161,12 @@ def _poisoned(value: Any, key: str = "") -> Any:
     """The document with hostile text wherever text from a model, a file or a user may stand."""
     if isinstance(value, dict):
         found = {name: _poisoned(one, name) for name, one in value.items()}
-        return {_HOSTILE: "x", **found} if key in ("versions", "settings", "allowed") else found
+        return {HOSTILE: "x", **found} if key in ("versions", "settings", "allowed") else found
     if isinstance(value, list):
         return [_poisoned(one, key) for one in value]
     plain = {"schema", "kind", "verdict", "statistic"}
     if isinstance(value, str) and key not in plain:
-        return _HOSTILE if key in _TEXTS else f"{_HOSTILE}{value}"
+        return HOSTILE if key in _TEXTS else f"{HOSTILE}{value}"
     return value
 
 

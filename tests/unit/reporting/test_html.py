@@ -19,7 +19,7 @@ from shiftlens.core.errors import DataError
 from shiftlens.reporting.html import write_report
 
 _VOID = {"meta", "link", "image", "line", "path", "rect", "circle", "use", "br", "input"}
-_HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7*7 }}"
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7*7 }}"
 
 
 class Page(HTMLParser):
@@ -137,7 +137,7 @@ def test_model_text_cannot_break_out(tmp_path: Path, data: dict[str, Any]) -> No
     assert not [tag for tag, _ in page.tags if tag in ("img", "iframe", "object", "base")]
     assert [tag for tag, _ in page.tags].count("script") == safe.count("script") == 2
     assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")]
-    assert _HOSTILE in page.text, "shown as the text that it is"
+    assert HOSTILE in page.text, "shown as the text that it is"
 
 
 def _poisoned(value: Any) -> Any:
@@ -148,11 +148,11 @@ def _poisoned(value: Any) -> Any:
         found = {}
         for key, item in value.items():
             if key in texts and isinstance(item, str):
-                found[key] = _HOSTILE
+                found[key] = HOSTILE
             elif key in lists or key in ("receipt", "members"):
-                found[key] = [_HOSTILE, *item]
+                found[key] = [HOSTILE, *item]
             elif key in ("toi", "ami", "versions", "shares", "rows_by_text"):
-                found[key] = {_HOSTILE + str(i): _poisoned(v) for i, v in enumerate(item.values())}
+                found[key] = {HOSTILE + str(i): _poisoned(v) for i, v in enumerate(item.values())}
             else:
                 found[key] = _poisoned(item)
         return found

@@ -48,8 +48,8 @@ def test_a_curve_is_where_its_values_are() -> None:
     assert found is not None
     own, other = found.lines
     assert (own.style, other.style) == ("concept", "global")
-    assert [point.y for point in own.points] == [found.bottom, found.top, 134.0]
-    assert [point.x for point in own.points] == [found.left, 219.0, found.right]
+    assert [point.y for point in own.points] == [found.frame.bottom, found.frame.top, 134.0]
+    assert [point.x for point in own.points] == [found.frame.left, 219.0, found.frame.right]
     assert found.y_ticks[0].text == "0.0"
     assert found.y_ticks[-1].text == "1.0"
     assert "concept at strength 1: 1.00" in own.points[1].text

@@ -54,8 +54,8 @@ def test_cells_lie_where_their_numbers_say(document: dict[str, Any]) -> None:
     assert high < dots["held-out"].y < low
     assert [dots[kind].number for kind in ("front", "chosen")] == ["1", "2"]
     for dot in chart.dots:
-        assert chart.left <= dot.x <= chart.right
-        assert chart.top <= dot.y <= chart.bottom
+        assert chart.frame.left <= dot.x <= chart.frame.right
+        assert chart.frame.top <= dot.y <= chart.frame.bottom
     gaps = [b.at - a.at for a, b in zip(chart.x_ticks, chart.x_ticks[1:], strict=False)]
     assert min(gaps) >= 30
 
