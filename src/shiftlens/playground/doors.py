@@ -42,7 +42,7 @@ p{margin:0;opacity:.8}input,button{font:inherit;padding:.6rem .8rem;border-radiu
 input{border:1px solid #888}button{border:0;background:#005b96;color:#fff;cursor:pointer}
 .bad{color:#b3261e;opacity:1}@media(prefers-color-scheme:dark){.bad{color:#ff9d95}}</style>
 <form method="post" action="/"><h1>shiftlens playground</h1>
-<p>This playground is protected. Its token was printed where it was started.</p>MESSAGE
+<p>This playground is protected: whoever started it knows its token.</p>MESSAGE
 <label for="token">Token</label>
 <input id="token" name="token" type="password" autocomplete="off" required autofocus>
 <button>Open</button></form></html>"""
