@@ -173,7 +173,8 @@ def _print_held_out(found: "Search") -> None:
     for budget, said in found.standings.items():
         page.print(f"  budget {budget}: {said}", markup=False)
     for name in found.unbounded:
-        page.print(f"  NO BUDGET bounds {name}, which surely rose", markup=False)
+        said = padded(name, _LABEL).rstrip()
+        page.print(f"  NO BUDGET bounds {said}, which surely rose", markup=False)
     curse = found.winners_curse
     page.print(
         f"  winner's curse (chosen minus held-out): {signed(curse.estimate)} "
