@@ -1,6 +1,6 @@
 """Addition, baked: a vector in the bias of the linear layer that a block ends with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -9,34 +9,56 @@ from shiftlens.models.model import Model
 from shiftlens.models.prompts import Inputs
 from shiftlens.models.towers import Tower, modules_of
 from shiftlens.steering.exporting.baking.changes import Bias, Changes, Edit
-from shiftlens.steering.exporting.baking.flags import Flag, find_flag
-from shiftlens.steering.exporting.baking.folding import measure_factor
+from shiftlens.steering.exporting.baking.flags import Flag, Flags
+from shiftlens.steering.exporting.baking.folding import Place, measure_factors
 from shiftlens.steering.exporting.baking.linears import last_run, writing_into
 from shiftlens.steering.exporting.refusing import HOOKS
 
 ELSEWHERE = f"export it to an engine that adds vectors (gguf, vllm-lens); or {HOOKS}"
 
 
-def bake_addition(
-    model: Model, tower: Tower, layer: int, added: Tensor, inputs: Sequence[Inputs]
+def bake_additions(
+    model: Model, additions: Mapping[tuple[Tower, int], Tensor], inputs: Sequence[Inputs]
 ) -> Changes:
-    """What adds a vector to every state after a block.
+    """What adds vectors to every state after some blocks.
 
     Args:
-        model: whose block.
-        tower: language or vision.
-        layer: the block.
-        added: (d,) what is added, strength and all.
-        inputs: on which the block is watched.
+        model: whose blocks.
+        additions: by tower and block (d,) what is added, strength and all.
+        inputs: on which the blocks are watched, all of them in one pass.
 
     Raises:
-        ExportError: the block ends with no linear layer, brings what it writes to a length of its
+        ExportError: a block ends with no linear layer, brings what it writes to a length of its
             own, or the architecture has no setting for a bias there.
     """
-    block = modules_of(model, tower)[layer]
-    owner = _path_of(model.hf, block)
-    where = f"block {layer} of {model.name}"
-    path = last_run(model, {owner: writing_into(model.hf, owner, len(added))}, inputs).get(owner)
+    wanted = list(additions.values())
+    blocks = [modules_of(model, tower)[layer] for tower, layer in additions]
+    owners = [_path_of(model.hf, block) for block in blocks]
+    groups = {
+        one: writing_into(model.hf, one, len(v)) for one, v in zip(owners, wanted, strict=True)
+    }
+    last = last_run(model, groups, inputs)
+    where = [f"block {layer} of {model.name}" for _, layer in additions]
+    paths = [
+        _require_path(block, last.get(owner), told)
+        for block, owner, told in zip(blocks, owners, where, strict=True)
+    ]
+    linears = [model.hf.get_submodule(path) for path in paths]
+    places = [Place(*one) for one in zip(blocks, linears, wanted, strict=True)]
+    factors = measure_factors(model, places, inputs)
+    changes, flags = Changes(), Flags(model)
+    for path, factor, added, told in zip(paths, factors, wanted, where, strict=True):
+        values = added / _require_factor(factor, path, told)
+        changes = changes.and_also(add_to_bias(model, path, values, f"the output of {told}", flags))
+    return changes
+
+
+def _require_path(block: nn.Module, path: str | None, where: str) -> str:
+    """The linear layer that a block ends with.
+
+    Raises:
+        ExportError: there is none that all tokens go through.
+    """
     if path is None or _is_mixture(block):
         raise ExportError(
             f"{where} ends with a mixture of experts, or with no linear layer: a bias of one "
@@ -44,8 +66,15 @@ def bake_addition(
             allowed="blocks whose last layer is linear and the same for every token",
             remedy=ELSEWHERE,
         )
-    linear = model.hf.get_submodule(path)
-    factor = measure_factor(model, block, linear, added, inputs)
+    return path
+
+
+def _require_factor(factor: float | None, path: str, where: str) -> float:
+    """What a block multiplies by.
+
+    Raises:
+        ExportError: it does something else.
+    """
     if factor is None:
         raise ExportError(
             f"{where} norms or gates what {path} writes before it is added to the stream, so that "
@@ -54,10 +83,10 @@ def bake_addition(
             "number",
             remedy=ELSEWHERE,
         )
-    return add_to_bias(model, path, added / factor, f"the output of {where}")
+    return factor
 
 
-def add_to_bias(model: Model, path: str, values: Tensor, what: str) -> Changes:
+def add_to_bias(model: Model, path: str, values: Tensor, what: str, flags: Flags) -> Changes:
     """What adds values to the bias of a linear layer, which may have none yet.
 
     Args:
@@ -65,13 +94,14 @@ def add_to_bias(model: Model, path: str, values: Tensor, what: str) -> Changes:
         path: of the linear layer.
         values: (out,) what is added.
         what: is steered, for the message.
+        flags: settings of the model that give layers a bias.
 
     Raises:
         ExportError: it has none, and the architecture knows none there.
     """
     if getattr(model.hf.get_submodule(path), "bias", None) is not None:
         return Changes(edits={f"{path}.bias": _plus(values)})
-    flag = find_flag(model, path)
+    flag = flags.of(path)
     if flag is None:
         raise ExportError(
             f"{type(model.hf).__name__} has no setting that gives {path} a bias, and without one "

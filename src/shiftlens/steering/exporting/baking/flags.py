@@ -7,6 +7,7 @@ is built again without memory (meta device), and what changed is compared.
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -31,26 +32,38 @@ class Flag:
         return ".".join(self.path)
 
 
-def find_flag(model: Model, layer: str) -> Flag | None:
-    """The setting that gives a linear layer a bias, the one with the fewest others at its side.
+class Flags:
+    """The settings of a model that give linear layers biases, asked of its architecture once.
 
     Args:
-        model: whose architecture is asked.
-        layer: path of the linear layer, which has no bias.
-
-    Returns:
-        ``None`` where the architecture knows no such setting.
+        model: whose architecture is asked, when the first layer is.
     """
-    plain = _built(model, model.hf.config)
-    found: list[Flag] = []
-    for path in _settings(model.hf.config, ()):
-        other = deepcopy(model.hf.config)
-        owner = _at(other, path[:-1])
-        setattr(owner, path[-1], True)
-        flag = _compare(path, plain, _built(model, other))
-        if flag is not None and layer in flag.layers:
-            found.append(flag)
-    return min(found, key=lambda flag: len(flag.layers), default=None)
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def of(self, layer: str) -> Flag | None:
+        """The setting that gives a linear layer a bias, the one with the fewest others at its side.
+
+        Args:
+            layer: path of the linear layer, which has no bias.
+
+        Returns:
+            ``None`` where the architecture knows no such setting.
+        """
+        found = [flag for flag in self._found if layer in flag.layers]
+        return min(found, key=lambda flag: len(flag.layers), default=None)
+
+    @cached_property
+    def _found(self) -> list[Flag]:
+        model, config = self._model, self._model.hf.config
+        plain = _built(model, config)
+        found: list[Flag | None] = []
+        for path in _settings(config, ()):
+            other = deepcopy(config)
+            setattr(_at(other, path[:-1]), path[-1], True)
+            found.append(_compare(path, plain, _built(model, other)))
+        return [flag for flag in found if flag is not None]
 
 
 def _settings(config: Any, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

@@ -16,6 +16,7 @@ from shiftlens.models.prompts import Inputs
 from shiftlens.steering.affine import AffineEdit
 from shiftlens.steering.exporting.baking.adding import add_to_bias
 from shiftlens.steering.exporting.baking.changes import Changes, Edit
+from shiftlens.steering.exporting.baking.flags import Flags
 from shiftlens.steering.exporting.baking.linears import (
     last_run,
     lies_turned,
@@ -56,7 +57,8 @@ def bake_projector(model: Model, one: Intervention, inputs: Sequence[Inputs]) ->
     turned = Changes(edits)
     if not bool(offset.any()):
         return turned
-    return turned.and_also(add_to_bias(model, path, offset, f"pictures of {model.name}"))
+    what = f"pictures of {model.name}"
+    return turned.and_also(add_to_bias(model, path, offset, what, Flags(model)))
 
 
 def affine_of(one: Intervention) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from shiftlens.models.prompts import Inputs
 from shiftlens.models.towers import Tower
 from shiftlens.steering.applying import open_steering
 from shiftlens.steering.exporting.baking.ablating import ablated_everywhere, bake_ablation
-from shiftlens.steering.exporting.baking.adding import bake_addition
+from shiftlens.steering.exporting.baking.adding import bake_additions
 from shiftlens.steering.exporting.baking.changes import Changes
 from shiftlens.steering.exporting.baking.projecting import affine_of, bake_projector
 from shiftlens.steering.exporting.refusing import HOOKS, require_all_positions, require_no_gate
@@ -64,9 +64,7 @@ class Recipe:
         Raises:
             ExportError: this model's weights cannot carry it.
         """
-        changes = Changes()
-        for (tower, layer), added in self.additions.items():
-            changes = changes.and_also(bake_addition(model, tower, layer, added, inputs))
+        changes = bake_additions(model, self.additions, inputs) if self.additions else Changes()
         for one in self.projected:
             changes = changes.and_also(bake_projector(model, one, inputs))
         if self.ablated is not None:
