@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from shiftlens.data.reading import read
 from shiftlens.data.sample import Sample
 from shiftlens.reporting.heat import heat_checks
 from shiftlens.study.heat_checking import checked
+from shiftlens.world.render import render
+from shiftlens.world.scenes import Scene
+from shiftlens.world.source import materialise
 
 
 def _samples(root: Path, n: int = 24) -> dict[str, Sample]:
@@ -75,3 +79,16 @@ def test_without_places_or_with_few_pictures_nothing_is_checked(tmp_path: Path) 
     bare = {name: Sample(name, "?", one.images) for name, one in _samples(tmp_path).items()}
     assert checked([{name: {"levels": [[1]]}} for name in bare], bare) is None
     assert heat_checks({"check": {"base": None, "tuned": None}}) == ()
+
+
+def test_samples_of_the_world_say_where_their_subjects_stand(tmp_path: Path) -> None:
+    for one in read(materialise("captions", tmp_path, n=8, seed=1)):
+        scene = Scene.from_record(dict(one.labels))
+        masks = [mask for name, mask in render(scene).masks.items() if name != "extra"]
+        rows, cols = np.nonzero(np.any(masks, axis=0))
+        left, top, right, bottom = one.labels["box"]
+        assert left <= cols.min()
+        assert cols.max() <= right
+        assert top <= rows.min()
+        assert rows.max() <= bottom
+        assert (right - left) * (bottom - top) < masks[0].size
