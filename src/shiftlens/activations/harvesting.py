@@ -147,6 +147,7 @@ def harvest(
     share = check_share(part)
     check_decoders(decoders)
     _check_said(chosen, samples, response, said)
+    _check_site(site)
     resolved = site.resolve(chosen[0])
     place = place_of(out)
     roots = tuple(under(place, m.label) for m in chosen) if several else (place,)
@@ -226,6 +227,15 @@ def check_asked(samples: Samples, response: str, batch_size: int, part_size: int
         raise DataError(
             f"{len(bare)} samples have no response to give, the first is {bare[0]!r}",
             remedy="samples.with_responses({id: text}), or a response column in the data",
+        )
+
+
+def _check_site(site: object) -> None:
+    if not isinstance(site, Site):
+        raise SiteError(
+            f"{type(site).__name__} {str(site)[:60]!r} in place of a site",
+            allowed="a layer and a choice of tokens",
+            remedy='Site(layer=-1, tokens=tokens.word("dog")), or tokens.last_prompt()',
         )
 
 

@@ -14,7 +14,7 @@ from shiftlens.steering.divergence import FirstTokens
 from shiftlens.steering.gates import Gate
 from shiftlens.steering.intervening import Intervention as Intervention
 from shiftlens.steering.intervening import check
-from shiftlens.steering.keeping.steering import Steering
+from shiftlens.steering.keeping.steering import Steering, several
 from shiftlens.steering.operators import Operator
 from shiftlens.steering.receipt import Receipt, require_effect
 from shiftlens.steering.running import Running
@@ -66,7 +66,7 @@ def steer(
         MismatchError: a vector of another width or of another model's weights.
         ShiftLensError: another thread is using the model.
     """
-    given = [vectors] if isinstance(vectors, Steerable) else list(vectors)
+    given = several(vectors)
     many = [
         part
         for one in given

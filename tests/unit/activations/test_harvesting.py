@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from shiftlens.activations import parts, tokens
+from shiftlens.activations import harvesting, parts, tokens
 from shiftlens.activations.harvesting import harvest
 from shiftlens.activations.site import Site
 from shiftlens.activations.store import ActivationStore, paired
@@ -423,3 +423,8 @@ def test_generation_options_are_part_of_a_stores_identity(
         harvest(tiny, samples, site, tmp_path / "o", **options)
     with pytest.raises(DataError, match="a beam's states"):
         harvest(tiny, samples, site, tmp_path / "b", generation={"num_beams": 2}, **options)
+
+
+def test_a_layer_in_place_of_a_site_is_named() -> None:
+    with pytest.raises(SiteError, match="int '-1' in place of a site"):
+        harvesting._check_site(-1)

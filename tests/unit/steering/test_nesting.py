@@ -16,6 +16,7 @@ from shiftlens.models.model import Model
 from shiftlens.models.prompts import encode
 from shiftlens.steering.applying import Intervention, steer
 from shiftlens.steering.gates import Reading, When
+from shiftlens.steering.keeping.steering import several
 from shiftlens.steering.operators import Ablate
 from shiftlens.steering.responding import steer_responses
 from shiftlens.steering.scopes import Named, Scope
@@ -270,6 +271,21 @@ def test_a_bare_direction_is_no_vector(tiny: Model) -> None:
             with steer(tiny, [one]):
                 pass
         assert "which knows its layer" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "what", ["runs/vector", None, 3, ["runs/vector"], build_vector().direction]
+)
+def test_what_is_no_vector_is_named_with_what_is(what: Any) -> None:
+    with pytest.raises(SteeringError, match="is not a steering vector") as caught:
+        several(what)
+    assert "SteeringVector.load(PATH)" in caught.value.remedy
+
+
+def test_one_and_several_are_a_list() -> None:
+    one = build_vector()
+    assert several(one) == [one]
+    assert several((one, one)) == [one, one]
 
 
 # One vector after several blocks.

@@ -1,6 +1,6 @@
 """``Steering``: everything that is done to a model, as one thing that is kept and shared."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -204,6 +204,28 @@ Source = SteeringVector | AffineEdit | Intervention | Steering
 """What becomes a ``Steering``."""
 
 
+def several(what: Any) -> list[Source]:
+    """One vector, edit, intervention or steering, or several of them, as a list.
+
+    Args:
+        what: of the types in ``Source``; names of files are often given in their place.
+
+    Raises:
+        SteeringError: something is none of them.
+    """
+    found: list[Any] = [what]
+    if not isinstance(what, Source | str) and isinstance(what, Iterable):
+        found = list[Any](what)
+    for one in found:
+        if not isinstance(one, Source):
+            raise SteeringError(
+                f"a {type(one).__name__} is not a steering vector",
+                allowed="a SteeringVector, an AffineEdit, an Intervention, a Steering, or several",
+                remedy="read one from its file: SteeringVector.load(PATH), or Steering.load(PATH)",
+            )
+    return found
+
+
 def as_steering(what: Source | Sequence[Source], *, scope: str = "response") -> Steering:
     """A ``Steering`` of what was given; one that is a ``Steering`` already is returned as it is.
 
@@ -216,7 +238,7 @@ def as_steering(what: Source | Sequence[Source], *, scope: str = "response") -> 
     """
     if isinstance(what, Steering):
         return what
-    many = [what] if isinstance(what, SteeringVector | AffineEdit | Intervention) else list(what)
+    many = several(what)
     found: list[Intervention] = []
     for one in many:
         if isinstance(one, Steering):
