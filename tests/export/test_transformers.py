@@ -123,3 +123,23 @@ def test_names_do_not_become_program(tmp_path: Path) -> None:
     source = next(path for path in made.files if path.name == "steer.py").read_text()
     compile(source, "steer.py", "exec")
     assert "os.system" not in source
+
+
+def test_tensors_of_another_export_are_refused(tiny: Model, tmp_path: Path) -> None:
+    """Who is killed while one export replaces another leaves two halves."""
+    import importlib.util
+
+    for seed in (0, 1):
+        vector = build_vector(seed=seed)
+        sl.export(vector, "transformers", tmp_path / str(seed), model=tiny)
+    spec = importlib.util.spec_from_file_location("steer_alone", tmp_path / "0" / "steer.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.steer(tiny.hf):
+        pass
+    other = (tmp_path / "1" / "steer.safetensors").read_bytes()
+    (tmp_path / "0" / "steer.safetensors").write_bytes(other)
+    with pytest.raises(ValueError, match="is not the file that"), module.steer(tiny.hf):
+        pass

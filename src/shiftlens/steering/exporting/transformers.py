@@ -1,5 +1,6 @@
 """The target ``transformers``: one Python file and its tensors, which need no shiftlens."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from functools import partial
@@ -46,10 +47,9 @@ class Transformers(Target):
         tensors: dict[str, Tensor] = {}
         edits = [_edit(one, at, tensors, subject) for at, one in enumerate(steering.interventions)]
         path = None if subject is None else subject.claim.address.blocks_path
-        files = {
-            ARRAYS: save({name: one.contiguous().clone() for name, one in tensors.items()}),
-            SNIPPET: _source(edits, path).encode(),
-        }
+        arrays = save({name: one.contiguous().clone() for name, one in tensors.items()})
+        mark = hashlib.sha256(arrays).hexdigest()
+        files = {ARRAYS: arrays, SNIPPET: _source(edits, path, mark).encode()}
         notes = (
             f"needs torch, transformers and safetensors: from {Path(SNIPPET).stem} import steer",
             "it steers what the model computes inside the context, at every position or, where the "
@@ -88,11 +88,15 @@ def _edit(
     return {**row, "operator": operator.name, **target_at}
 
 
-def _source(edits: list[dict[str, Any]], path: str | None) -> str:
+def _source(edits: list[dict[str, Any]], path: str | None, mark: str) -> str:
     # Values are written as JSON texts, which Python's own literals escape: names cannot break out.
     text = _SOURCE.read_text(encoding="utf-8")
     table = json.dumps(edits, indent=1)
-    return text.replace("@EDITS@", repr(table)).replace("@BLOCKS@", repr(path))
+    return (
+        text.replace("@EDITS@", repr(table))
+        .replace("@BLOCKS@", repr(path))
+        .replace("@SHA256@", mark)
+    )
 
 
 def _write(files: Mapping[str, bytes], folder: Path) -> None:

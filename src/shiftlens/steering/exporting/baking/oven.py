@@ -100,13 +100,14 @@ class Oven:
             MachineError: the disk is full.
         """
         with staged(folder) as place:
-            self._write_model(place)
+            self.write_model(place)
             checked = self._check(place)
             receipt = receipt_of(self, place, checked)
             write_json(place / RECEIPT, receipt)
             write_atomic(place / CARD, card(self, receipt).encode())
 
-    def _write_model(self, folder: Path) -> None:
+    def write_model(self, folder: Path) -> None:
+        """Copy the checkpoint with what is changed in it; unproven, for ``write`` to look at."""
         root = self.stored.root
         copy_files(beside(root), root, folder)
         write_weights(self.stored, folder, self.edits, self.added)
