@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from tests.builders import build_llava, build_vector
 
@@ -20,7 +21,7 @@ from shiftlens.steering.keeping.steering import Steering
 _BLOCKS, _D, _ROUNDS = 32, 4096, 5
 _PASSES = "four passes of the model, which find layers and factors, are most of it"
 # As wide and as deep as a model of 7 billion, and narrow where nothing is folded.
-_NARROW = {
+_NARROW: dict[str, Any] = {
     "intermediate_size": 64,
     "num_attention_heads": 4,
     "num_key_value_heads": 1,
