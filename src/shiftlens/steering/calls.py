@@ -344,8 +344,8 @@ def speakers(model: Model) -> list[nn.Module]:
 def idle_tokens(model: Model) -> tuple[int, ...]:
     """Tokens behind which nothing more is said: the ends of a response, and padding.
 
-    Padding always counts, also where no end stands before it: a row that a stop string ended goes on
-    so. A padding token that a model says itself cannot be told from that, and is not steered.
+    Padding always counts, also where no end stands before it: a row that a stop string ended goes
+    on so. A padding token that a model says itself cannot be told from that, and is not steered.
     """
     ends = model.hf.generation_config.eos_token_id or model.tokenizer.eos_token_id
     tokens = [*(ends if isinstance(ends, list) else [ends]), model.tokenizer.pad_token_id]
