@@ -53,7 +53,7 @@ def test_where_nothing_was_ever_fetched_there_is_nothing(
 
 def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_app(["store", "cache"]) == 0
-    assert "3 copies of stores from far away, 0 kB, in " in capsys.readouterr().out
+    assert "3 copies of stores from far away, 300 B, in " in capsys.readouterr().out
     assert run_app(["store", "cache", "--keep", "2e-7", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "folder": str(folder / "files"),
