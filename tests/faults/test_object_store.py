@@ -252,7 +252,7 @@ def test_a_place_that_cannot_be_reached_is_not_an_empty_one(
         far.sizes,
         lambda: far.read_bytes("x"),
         lambda: Shards([(gone, 3)]).tensor(0, "layer.0"),
-        lambda: list(RowTables((gone,)).entries(["state"])),
+        lambda: list(RowTables((gone,), (3,)).entries(["state"])),
     ):
         with pytest.raises(MachineError, match="check the address, and the credentials"):
             ask()

@@ -134,10 +134,12 @@ def _sentence(checked: "Checked") -> str:
     failed, open_ = ([one.rule.name for one in checked.of(v)] for v in ("fail", "undecided"))
     if failed:
         more = f"; {len(open_)} undecided" if open_ else ""
-        return f"{len(failed)} of {total} rules failed: {', '.join(failed)}{more}"
+        which = f"{len(failed)} of {total} rules" if total > 1 else "the rule"
+        return f"{which} failed: {', '.join(failed)}{more}"
     if open_:
         needs = [one.needs for one in checked.of("undecided") if one.needs is not None]
         ask = f"the most demanding needs about {max(needs):,} pictures".replace(",", " ")
         tail = f": {ask}" if needs else ""
-        return f"{len(open_)} of {total} rules cannot be decided by these data{tail}"
+        which = f"{len(open_)} of {total} rules" if total > 1 else "the rule"
+        return f"{which} cannot be decided by these data{tail}"
     return f"all {total} rules pass" if total > 1 else "the rule passes"

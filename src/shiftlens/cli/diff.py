@@ -58,7 +58,7 @@ def diff(
     where: WhereOption = None,
     columns: ColumnsOption = "",
     seed: Annotated[int, typer.Option(help="Of samples, cuts, learners and refits.")] = 0,
-    draws: Annotated[int, typer.Option(help="Refits behind the intervals.")] = 200,
+    draws: Annotated[int, typer.Option(help="Refits behind the intervals; 20 or more.")] = 200,
     max_new_tokens: Annotated[int, typer.Option(help="Where an answer is cut off.")] = 64,
     batch_size: Annotated[int, typer.Option(help="Samples at once.")] = 32,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, mps.")] = None,

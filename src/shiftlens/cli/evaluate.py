@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shiftlens.steering.tasks.task import Task
 
 RESULT, PAGE = "evaluation.json", "report.html"
+_CONTROLS = 3  # random directions beside a vector, unless another number is given
 _BESIDE = "vqa"  # what off-target data are judged by: it needs nothing but right answers
 
 
@@ -74,7 +75,9 @@ def evaluate(
         list[str] | None,
         typer.Option(help="DATA or DATA:TASK whose answers must stay right; repeatable."),
     ] = None,
-    controls: Annotated[int, typer.Option(help="Random directions to compare with.")] = 3,
+    controls: Annotated[
+        int | None, typer.Option(help="Random directions beside the vector; 3 unless given.")
+    ] = None,
     fluency: Annotated[
         bool, typer.Option("--fluency/--no-fluency", help="Measure whether answers are language.")
     ] = True,
@@ -117,14 +120,15 @@ def evaluate(
     }
     _check(n, controls, vector, instruction, tuned)
     if not vector:
-        _require_no_settings(strength, scope, operator, layers, gate)
+        _require_no_settings(strength, scope, operator, layers, gate, controls)
+    n_controls = _CONTROLS if controls is None else controls
     judged = _tasks(data, task, settings or (), off_target or ())
     rows = rows_option(where, columns)
     if dry_run:
         from shiftlens.cli.evaluate_summary import print_cost
 
         arms = [bool(vector), bool(instruction.strip()), tuned is not None]
-        told = _cost([one for *_, one in judged], n, arms, controls, fluency, batch_size)
+        told = _cost([one for *_, one in judged], n, arms, n_controls, fluency, batch_size)
         print_cost(told, as_json=as_json)
         return
     from shiftlens.cli.diff_inputs import samples_of
@@ -152,7 +156,7 @@ def evaluate(
         loaded,
         trials,
         _arms(wanted, instruction, other),
-        controls=controls,
+        controls=n_controls,
         fluency=fluency,
         batch_size=batch_size,
         seed=seed,
@@ -171,11 +175,11 @@ def evaluate(
 
 
 def _check(
-    n: int, controls: int, vector: Sequence[Path] | None, instruction: str, tuned: str | None
+    n: int, controls: int | None, vector: Sequence[Path] | None, instruction: str, tuned: str | None
 ) -> None:
     if n < 1:
         raise typer.BadParameter("at least one sample", param_hint="--n")
-    if controls < 0:
+    if controls is not None and controls < 0:
         raise typer.BadParameter("0 or more random directions", param_hint="--controls")
     if not (vector or instruction.strip() or tuned):
         raise typer.BadParameter(
@@ -185,12 +189,12 @@ def _check(
 
 
 def _require_no_settings(*given: object) -> None:
-    """Refuse options that say how a vector acts, where there is none."""
-    names = ("--strength", "--scope", "--operator", "--layers", "--gate")
+    """Refuse options that say how a vector acts or is compared, where there is none."""
+    names = ("--strength", "--scope", "--operator", "--layers", "--gate", "--controls")
     for name, value in zip(names, given, strict=True):
         if value is not None:
             raise typer.BadParameter(
-                "it says how a vector acts, and there is none: name one with --vector",
+                "it is about a vector, and there is none: name one with --vector",
                 param_hint=name,
             )
 

@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from shiftlens.cli.columns import padded
 from shiftlens.cli.terminal import console, print_json, table
 from shiftlens.reporting.numbers import bounds, decimal, signed
+from shiftlens.reporting.search_page import random_direction
 
 if TYPE_CHECKING:
     from shiftlens.steering.searching import Search
@@ -161,7 +162,7 @@ def _print_held_out(found: "Search") -> None:
     lines = [
         (found.about["objective"]["label"], _interval(mine.effect)),
         ("  unsteered", _interval(found.held_out_unsteered.effect)),
-        *((f"  {_control(one.name)}", _interval(one.effect)) for one in found.controls),
+        *((f"  {random_direction(one.name)}", _interval(one.effect)) for one in found.controls),
         *((f"cost {name}", _interval(one, 3)) for name, one in mine.costs.items()),
     ]
     width = min(max(cell_len(label) for label, _ in lines), _LABEL)
@@ -181,11 +182,6 @@ def _print_held_out(found: "Search") -> None:
         f"{bounds(curse.to_dict())}",
         markup=False,
     )
-
-
-def _control(name: str) -> str:
-    """A random direction by its number; the figures call it ``random 0``."""
-    return name.replace("random", "random direction", 1)
 
 
 def _interval(one: Any, digits: int = 2) -> str:

@@ -117,9 +117,14 @@ def _effects(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows = [
         ("chosen setting", document["held_out"]),
         ("unsteered", document["held_out_unsteered"]),
-        *((f"{one['name']} direction", one) for one in document["controls"]),
+        *((random_direction(one["name"]), one) for one in document["controls"]),
     ]
     return [{"label": label, **one["effect"]} for label, one in rows if one["effect"]]
+
+
+def random_direction(name: str) -> str:
+    """A random direction by its number, in words; the figures call it ``random 0``."""
+    return name.replace("random", "random direction", 1)
 
 
 def _settings(about: Mapping[str, Any]) -> str:

@@ -39,6 +39,8 @@ def run(tmp_path: Path) -> str:
         ([PASSES, _rule("looser", 0.6)], 0, "all 2 rules pass"),
         ([PASSES, OPEN], 4, "1 of 2 rules cannot be decided by these data: the most demanding"),
         ([PASSES, OPEN, FAILS], 1, "1 of 3 rules failed: strict; 1 undecided"),
+        ([FAILS], 1, "the rule failed: strict"),
+        ([OPEN], 4, "the rule cannot be decided by these data"),
     ],
 )
 def test_the_exit_code_is_the_verdict(

@@ -13,7 +13,7 @@ from shiftlens.core.intervals import Interval, McNemar
 from shiftlens.data.sample import Sample
 from shiftlens.steering.evaluating import Evaluation, Line
 
-FAST = "--task vqa --set source=yes --set target=no --set max_new_tokens=2 --controls 1".split()
+FAST = "--task vqa --set source=yes --set target=no --set max_new_tokens=2".split()
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def words(tiny_path: Path, questions: list[Sample], tmp_path: Path) -> list[str]
 def test_arms_stand_side_by_side(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = ["-v", str(tmp_path / "vector"), "--instruction", "what is red ?"]
+    more = ["-v", str(tmp_path / "vector"), "--controls", "1", "--instruction", "what is red ?"]
     assert cli.run_app([*words, *more, "--off-target", f"{tmp_path / 'asked.jsonl'}:accuracy"]) == 0
     said = capsys.readouterr().out
     assert "asked-1: task vqa, 6 samples" in said
@@ -73,7 +73,8 @@ def test_quiet_says_nothing(words: list[str], capsys: pytest.CaptureFixture[str]
 def test_the_cost_is_said_and_nothing_is_done(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [*words, "-v", "v", "--instruction", "what", "--off-target", "world:number", "-n", "40"]
+    words = [*words, "-v", "v", "--controls", "1", "--instruction", "what", "-n", "40"]
+    words += ["--off-target", "world:number"]
     assert cli.run_app([*words, "--dry-run"]) == 0
     assert "2 data sets, at most 40 samples of each" in capsys.readouterr().out
     assert cli.run_app([*words, "--dry-run", "--json"]) == 0
@@ -151,3 +152,15 @@ def test_tables_fit_in_eighty_columns(capsys: pytest.CaptureFixture[str]) -> Non
     assert "(same)" not in said
     assert "NOTE mind this" in said
     assert f"  {long}\n" in said
+
+
+def test_random_directions_without_a_vector_are_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Typed at its default too: there is nothing that they could stand beside."""
+    words = ["evaluate", "world:base", "world:yesno", "--instruction", "Say no."]
+    assert cli.run_app([*words, "--controls", "3"]) == 2
+    assert "there is none: name one with --vector" in " ".join(capsys.readouterr().err.split())
+    assert cli.run_app([*words, "--set", "source=yes", "--set", "target=no", "--dry-run"]) == 0, (
+        "twin"
+    )

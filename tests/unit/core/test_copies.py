@@ -63,7 +63,7 @@ def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "freed": 100,
     }
     assert run_app(["store", "cache", "--keep", "0"]) == 0
-    assert "removed 2 copies, 0 kB" in capsys.readouterr().out
+    assert "removed 2 copies, 200 B" in capsys.readouterr().out
     for wrong in ("-1", "nan"):
         assert run_app(["store", "cache", "--keep", wrong]) == 2
         assert "0 or more GB" in capsys.readouterr().err
