@@ -162,6 +162,7 @@ def test_a_setting_of_the_run_opens(
 
 def test_files_that_are_no_setting_are_one_sentence(page: Page, tmp_path: Path) -> None:
     _add(page, "louder", 1)
+    expect(page.locator("#list")).not_to_contain_text("processing")
     before = page.inner_text("#list")
     (tmp_path / "a.zip").write_bytes(b"PK\x03\x04 and no more")
     (tmp_path / "b.json").write_text("{}")

@@ -69,7 +69,8 @@ def _save(url: str) -> bytes:
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
         page = browser.new_page()
-        page.goto(url)
+        with page.expect_response(re.compile("/queue/join")):  # from then on presses are heard
+            page.goto(url)
         page.click("#ask")
         page.wait_for_selector("#receipt .figures")
         page.click("#keep button")
