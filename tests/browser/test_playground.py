@@ -17,7 +17,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.browser.accessibility import findings, walked
 from tests.browser.test_report import _CONTRAST
-from tests.browser.visiting import answered, archive, choose, set_strength, upload, visit
+from tests.browser.visiting import answered, archive, choose, set_strength, upload, visit, visitor
 from tests.unit.playground.builders import HOSTILE, build_run
 from tests.unit.playground.server import running
 
@@ -47,11 +47,8 @@ def url(run: Path, tiny_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Browser, url: str) -> Iterator[Page]:
-    page, wrong = visit(browser, url)
-    page.wait_for_selector("#ask")
-    yield page
-    assert wrong == [], "the page says something, or asks for something"
-    page.context.close()
+    with visitor(browser, url) as page:
+        yield page
 
 
 @pytest.mark.parametrize("width", [1440, 390])

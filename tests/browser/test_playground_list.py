@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.browser.accessibility import findings, walked
 from tests.browser.test_report import _CONTRAST
-from tests.browser.visiting import answered, archive, choose, set_strength, visit
+from tests.browser.visiting import answered, archive, choose, set_strength, visit, visitor
 from tests.builders import build_vector
 from tests.unit.playground.builders import build_run
 from tests.unit.playground.server import running
@@ -31,11 +31,8 @@ def url(tmp_path_factory: pytest.TempPathFactory, _tiny: Model, tiny_path: Path)
 
 @pytest.fixture
 def page(browser: Browser, url: str) -> Iterator[Page]:
-    page, wrong = visit(browser, url)
-    page.wait_for_selector("#ask")
-    yield page
-    assert wrong == [], "the page says something, or asks for something"
-    page.context.close()
+    with visitor(browser, url) as page:
+        yield page
 
 
 def _add(page: Page, direction: str, strength: float) -> None:

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.browser.accessibility import findings
 from tests.browser.test_report import _CONTRAST
-from tests.browser.visiting import answered, choose, visit
+from tests.browser.visiting import answered, choose, visit, visitor
 from tests.unit.playground.server import START, running
 
 # The first test makes all folders: two minutes of an idle machine.
@@ -62,11 +62,8 @@ def url(runs: Path) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Browser, url: str) -> Iterator[Page]:
-    page, wrong = visit(browser, url)
-    page.wait_for_selector("#ask")
-    yield page
-    assert wrong == [], "the page says something, or asks for something"
-    page.context.close()
+    with visitor(browser, url) as page:
+        yield page
 
 
 def _tab(page: Page, name: str) -> None:

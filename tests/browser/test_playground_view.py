@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.browser.visiting import answered, visit
+from tests.browser.visiting import answered, visit, visitor
 from tests.unit.playground.builders import build_run
 from tests.unit.playground.server import running
 
@@ -29,11 +29,8 @@ def url(tmp_path_factory: pytest.TempPathFactory, _tiny: Model, tiny_path: Path)
 
 @pytest.fixture
 def page(browser: Browser, url: str) -> Iterator[Page]:
-    page, wrong = visit(browser, url)
-    page.wait_for_selector("#ask")
-    yield page
-    assert wrong == [], "the page says something, or asks for something"
-    page.context.close()
+    with visitor(browser, url) as page:
+        yield page
 
 
 @pytest.mark.parametrize(

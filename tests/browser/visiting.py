@@ -2,6 +2,8 @@
 
 import base64
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,16 @@ def visit(browser: Browser, url: str, **options: Any) -> tuple[Page, list[str]]:
     )
     page.goto(url)
     return page, wrong
+
+
+@contextmanager
+def visitor(browser: Browser, url: str) -> Generator[Page]:
+    """The page of a visitor who may ask; in the end nothing may have gone wrong in it."""
+    page, wrong = visit(browser, url)
+    page.wait_for_selector("#ask")
+    yield page
+    assert wrong == [], "the page says something, or asks for something"
+    page.context.close()
 
 
 def answered(page: Page) -> None:
