@@ -17,7 +17,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.browser.accessibility import findings, walked
 from tests.browser.test_report import _CONTRAST
-from tests.browser.visiting import answered, archive, choose, set_strength, upload, visit, visitor
+from tests.browser.visiting import answered, archive, choose, set_strength, upload, visit
 from tests.unit.playground.builders import HOSTILE, build_run
 from tests.unit.playground.server import running
 
@@ -43,12 +43,6 @@ def run(tmp_path_factory: pytest.TempPathFactory, _tiny: Model) -> Path:
 def url(run: Path, tiny_path: Path) -> Iterator[str]:
     with running(run, "--model", str(tiny_path)) as url:
         yield url
-
-
-@pytest.fixture
-def page(browser: Browser, url: str) -> Iterator[Page]:
-    with visitor(browser, url) as page:
-        yield page
 
 
 @pytest.mark.parametrize("width", [1440, 390])

@@ -2,37 +2,21 @@
 
 import re
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.browser.accessibility import findings, walked
 from tests.browser.test_report import _CONTRAST
-from tests.browser.visiting import answered, archive, choose, set_strength, visit, visitor
+from tests.browser.visiting import answered, archive, choose, set_strength, visit
 from tests.builders import build_vector
-from tests.unit.playground.builders import build_run
 from tests.unit.playground.server import running
 
 import shiftlens as sl
-from shiftlens.models.model import Model
 from shiftlens.steering.intervening import Intervention
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=30_000)
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory, _tiny: Model, tiny_path: Path) -> Iterator[str]:
-    run = build_run(tmp_path_factory.mktemp("list") / "run", _tiny)
-    with running(run, "--model", str(tiny_path)) as url:
-        yield url
-
-
-@pytest.fixture
-def page(browser: Browser, url: str) -> Iterator[Page]:
-    with visitor(browser, url) as page:
-        yield page
 
 
 def _add(page: Page, direction: str, strength: float) -> None:

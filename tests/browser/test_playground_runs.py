@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.browser.accessibility import findings
 from tests.browser.test_report import _CONTRAST
-from tests.browser.visiting import answered, choose, visit, visitor
+from tests.browser.visiting import answered, choose, visit
 from tests.unit.playground.server import START, running
 
 # The first test makes all folders: two minutes of an idle machine.
@@ -58,12 +58,6 @@ def _cut(path: Path, size: int) -> None:
 def url(runs: Path) -> Iterator[str]:
     with running(runs) as url:  # the model is that of the runs
         yield url
-
-
-@pytest.fixture
-def page(browser: Browser, url: str) -> Iterator[Page]:
-    with visitor(browser, url) as page:
-        yield page
 
 
 def _tab(page: Page, name: str) -> None:

@@ -1,15 +1,10 @@
 """What a visitor sees of an answer: in view at every width, still for whom it should be."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.browser.visiting import answered, visit, visitor
-from tests.unit.playground.builders import build_run
-from tests.unit.playground.server import running
-
-from shiftlens.models.model import Model
+from tests.browser.visiting import answered, visit
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=30_000)
@@ -18,19 +13,6 @@ _IN_VIEW = """what => {
   const seen = document.querySelector(what).getBoundingClientRect();
   return seen.height > 0 && seen.top >= -1 && seen.top < innerHeight - 40;
 }"""
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory, _tiny: Model, tiny_path: Path) -> Iterator[str]:
-    run = build_run(tmp_path_factory.mktemp("view") / "run", _tiny)
-    with running(run, "--model", str(tiny_path)) as url:
-        yield url
-
-
-@pytest.fixture
-def page(browser: Browser, url: str) -> Iterator[Page]:
-    with visitor(browser, url) as page:
-        yield page
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,12 @@ from tests.builders import build_llava, build_vector
 
 from shiftlens.cli import main as cli
 from shiftlens.core.errors import ExportError
-from shiftlens.core.staging import staged
 from shiftlens.models.loading import load_model
 from shiftlens.models.model import Model
 from shiftlens.steering.exporting import Exported, export
 from shiftlens.steering.exporting.baking import oven as ovens
 from shiftlens.steering.exporting.baking import unbake
+from shiftlens.steering.exporting.staging import staged
 from shiftlens.steering.intervening import Intervention
 from shiftlens.steering.operators import Ablate
 
@@ -38,7 +38,7 @@ def _killed(folder: Path, after: int) -> None:
     program = f"""
 import os, signal
 from pathlib import Path
-from shiftlens.core.staging import staged
+from shiftlens.steering.exporting.staging import staged
 left = {after}
 def step():
     global left

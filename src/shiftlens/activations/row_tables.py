@@ -66,7 +66,8 @@ class RowTables:
                 raise StoreError(f"{file} is missing or damaged ({error})", remedy=ANEW) from error
             absent = sorted(set(names) - set(found.column_names))
             if absent and found.num_rows:
-                raise StoreError(f"{file} is missing or damaged (it has no column {absent[0]!r})")
+                wrong = f"{file} is missing or damaged (it has no column {absent[0]!r})"
+                raise StoreError(wrong, remedy=ANEW)
             yield from found.to_pylist()
 
     def rows(self) -> Iterator[Row]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from shiftlens.core.errors import ExportError, MismatchError
 from shiftlens.core.manifest import disk_guard
-from shiftlens.core.staging import require_empty
 from shiftlens.models.claims import require_known
 from shiftlens.steering.exporting.refusing import require_sound
+from shiftlens.steering.exporting.staging import require_empty
 from shiftlens.steering.exporting.subject import Subject
 from shiftlens.steering.exporting.target import Exported, Plan, Target, find_target
 from shiftlens.steering.intervening import Intervention

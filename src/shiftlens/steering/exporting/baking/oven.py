@@ -10,7 +10,6 @@ from torch import Tensor
 
 from shiftlens.core.errors import ExportError
 from shiftlens.core.manifest import write_atomic, write_json
-from shiftlens.core.staging import CONFIG, staged
 from shiftlens.models.model import Model
 from shiftlens.models.spread import is_offloaded
 from shiftlens.steering.applying import open_steering
@@ -36,6 +35,7 @@ from shiftlens.steering.exporting.baking.stored import (
     write_weights,
 )
 from shiftlens.steering.exporting.refusing import HOOKS
+from shiftlens.steering.exporting.staging import CONFIG, staged
 from shiftlens.steering.keeping.steering import Steering
 
 

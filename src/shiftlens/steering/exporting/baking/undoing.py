@@ -11,7 +11,6 @@ from torch import Tensor
 
 from shiftlens.core.errors import ExportError
 from shiftlens.core.manifest import sha256_file, write_json
-from shiftlens.core.staging import require_empty, staged
 from shiftlens.core.strict_json import read_strict
 from shiftlens.steering.exporting.baking.receipt import KIND, RECEIPT, SCHEMA
 from shiftlens.steering.exporting.baking.stored import (
@@ -22,6 +21,7 @@ from shiftlens.steering.exporting.baking.stored import (
     restore_config,
     write_weights,
 )
+from shiftlens.steering.exporting.staging import require_empty, staged
 
 _TYPES = {
     str(one).removeprefix("torch."): one
